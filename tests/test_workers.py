@@ -1,0 +1,46 @@
+"""Work spread over threads: in order, a little ahead and no further."""
+
+import threading
+
+import pytest
+
+from segcore.console import UserError
+from segcore.workers import map_in_order, thread_count
+
+
+def test_results_come_in_order(monkeypatch):
+    monkeypatch.setenv("SEGCORE_THREADS", "4")
+    assert list(map_in_order(lambda x: x * x, range(100))) == [x * x for x in range(100)]
+
+
+def test_only_a_few_items_are_taken_ahead(monkeypatch):
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    taken = []
+    results = map_in_order(lambda x: x, (taken.append(i) or i for i in range(1000)))
+    next(results)
+    assert len(taken) < 20
+    results.close()
+
+
+def test_an_error_arrives_in_its_place_and_ends_the_work(monkeypatch):
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    before = threading.active_count()
+    results = map_in_order(lambda x: 1 // (x - 3), range(1000))
+    assert [next(results) for _ in range(3)] == [-1, -1, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert threading.active_count() <= before + 2
+
+
+def test_the_number_of_threads(monkeypatch):
+    monkeypatch.delenv("SEGCORE_THREADS", raising=False)
+    assert thread_count() >= 1
+    monkeypatch.setenv("SEGCORE_THREADS", "3")
+    assert thread_count() == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5"])
+def test_a_number_of_threads_that_is_none(monkeypatch, value):
+    monkeypatch.setenv("SEGCORE_THREADS", value)
+    with pytest.raises(UserError, match="SEGCORE_THREADS"):
+        thread_count()
