@@ -1,0 +1,85 @@
+"""Frames and labels at the network's input size, as uint8 .npy files that are read through a memory map.
+
+Per split: ``{split}_images.npy`` N×H×W×3 and, where there is ground truth, ``{split}_labels.npy`` N×H×W. Beside them
+``frames.csv`` says which frame each element is, in array order, and its native size.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.lib import format as npy
+
+from segcore.console import UserError
+from segcore.idd_lite import Frame
+
+LABELLED = ("train", "val")
+COLUMNS = ("split", "drive", "frame", "height", "width")
+
+
+class Row(NamedTuple):
+    """One line of frames.csv: a frame, and its native size in pixels."""
+
+    frame: Frame
+    height: int
+    width: int
+
+
+def load(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images N×H×W×3 and labels N×H×W (``None`` for test) of ``split``, as memory maps.
+
+    Raises:
+        UserError: if a file is not such an array, or the two do not belong together.
+    """
+    images = _map(arrays / f"{split}_images.npy", ndim=4)
+    labels = _map(arrays / f"{split}_labels.npy", ndim=3) if split in LABELLED else None
+    if labels is not None and labels.shape != images.shape[:3]:
+        raise UserError(f"{arrays}: {split} images {images.shape} and labels {labels.shape} do not fit; "
+                        "run `dvc repro preprocess`")  # fmt: skip
+    return images, labels
+
+
+def read_rows(arrays: Path, split: str) -> list[Row]:
+    """The frames of ``split`` in array order."""
+    table = pd.read_csv(arrays / "frames.csv", dtype={"drive": str, "frame": str})
+    table = table[table["split"] == split]
+    return [Row(Frame(split, row.drive, row.frame), row.height, row.width) for row in table.itertuples()]
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """Write frames.csv."""
+    lines = [(row.frame.split, row.frame.drive, row.frame.name, row.height, row.width) for row in rows]
+    pd.DataFrame(lines, columns=COLUMNS).to_csv(path, index=False)
+
+
+class ArrayWriter:
+    """A uint8 .npy file of known shape, written from first to last.
+
+    Not through a memory map: on a full disk that ends in a signal instead of an error.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._file = path.open("wb")
+        npy.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+    def append(self, array: np.ndarray) -> None:
+        """Write the next element along the first axis."""
+        self._file.write(np.ascontiguousarray(array).data)
+
+    def __enter__(self) -> "ArrayWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _map(path: Path, ndim: int) -> np.ndarray:
+    try:
+        # Copy-on-write, because torch warns of arrays that it may not write to.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except ValueError as error:
+        raise UserError(f"{path}: not a complete .npy file ({error}); run `dvc repro preprocess`") from None
+    if array.dtype != np.uint8 or array.ndim != ndim:
+        raise UserError(f"{path}: {ndim}-dimensional uint8 was expected; run `dvc repro preprocess`")
+    return array

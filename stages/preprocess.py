@@ -1,0 +1,26 @@
+"""Resize the frames to the network's input size."""
+
+from pathlib import Path
+
+from segcore import console, params, preprocessing
+
+
+def main() -> None:
+    """Resize frames and labels to the network's input size.
+
+    Reads: data/raw.
+
+    Writes: data/arrays (uint8 arrays, frames.csv, stats.json) and
+    data/native (the frames that are scored and drawn, at native size).
+
+    Parameters: section `preprocess` of params.yaml.
+
+    Environment: SEGCORE_THREADS=N, threads that work; all cores if unset.
+    """
+    section = params.load("preprocess", preprocessing.PreprocessParams)
+    stats = preprocessing.build(Path("data/raw"), Path("data/arrays"), Path("data/native"), section)
+    print(", ".join(f"{count} {split}" for split, count in stats["frames"].items()), "frames")
+
+
+if __name__ == "__main__":
+    console.run(main)
