@@ -1,0 +1,87 @@
+"""Augmentation of whole batches on the device: flip, scale and crop, shift, colour jitter.
+
+What is drawn is a function of (seed, step) alone, so a run can be repeated, or taken up again, from any step.
+All geometry is one affine map per frame, applied by one sampling of the frame (bilinear) and one of its labels
+(nearest). What comes into view from outside the frame is black, and void in the labels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from segcore.labels import VOID
+from segcore.params import Real, Section
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
+
+
+class AugmentParams(Section):
+    """Section ``augment``; each range is drawn from uniformly, anew for every frame of every batch."""
+
+    flip: bool
+    shift: int = Field(ge=0, le=64)
+    scale_min: Real = Field(ge=0.25, le=4)
+    scale_max: Real = Field(ge=0.25, le=4)
+    brightness: Real = Field(ge=0, lt=1)
+    contrast: Real = Field(ge=0, lt=1)
+    saturation: Real = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "AugmentParams":
+        if self.scale_min > self.scale_max:
+            raise ValueError("scale_min must not be above scale_max")
+        return self
+
+
+class Draws(NamedTuple):
+    """What one batch of B frames draws: ``theta`` B×2×3 for ``affine_grid``, ``factors`` 3×B for the colours."""
+
+    theta: np.ndarray
+    factors: np.ndarray
+
+
+def draw(params: AugmentParams, frames: int, size: tuple[int, int], rng: np.random.Generator) -> Draws:
+    """Draw for ``frames`` frames of ``size`` (height, width) pixels."""
+    mirror = np.where(rng.random(frames) < 0.5 * params.flip, -1.0, 1.0)
+    zoom = 1 / rng.uniform(params.scale_min, params.scale_max, frames)
+    # In the coordinates of affine_grid a frame reaches from -1 to 1, and a window of 1/scale can move by 1 - 1/scale.
+    centre = rng.uniform(-1, 1, (2, frames)) * np.abs(1 - zoom)
+    pixels = rng.integers(0, params.shift, (2, frames), endpoint=True)
+    height, width = size
+    shift_x, shift_y = 2 * pixels[0] / width, 2 * pixels[1] / height
+    theta = np.zeros((frames, 2, 3), dtype=np.float32)
+    # From an output position to where it is read: undo the shift, then the zoom, then the flip.
+    theta[:, 0, 0] = mirror * zoom
+    theta[:, 0, 2] = mirror * (centre[0] - shift_x * zoom)
+    theta[:, 1, 1] = zoom
+    theta[:, 1, 2] = centre[1] - shift_y * zoom
+    spread = np.array([[params.brightness], [params.contrast], [params.saturation]])
+    factors = rng.uniform(1 - spread, 1 + spread, (3, frames)).astype(np.float32)
+    return Draws(theta, factors)
+
+
+def apply(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    """Augment frames B×3×H×W (float, 0–1) and labels B×H×W (uint8) as drawn; the shapes stay."""
+    theta = torch.from_numpy(draws.theta).to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    # The sampler fills with zero, so labels are sampled as their distance from void.
+    distance = (VOID - labels).unsqueeze(1).float()
+    distance = F.grid_sample(distance, grid, mode="nearest", align_corners=False)
+    labels = VOID - distance.squeeze(1).to(torch.uint8)
+    return _jitter(images, torch.from_numpy(draws.factors).to(images.device)), labels
+
+
+def _jitter(images: Tensor, factors: Tensor) -> Tensor:
+    """Scale the brightness, then the contrast about the mean grey, then the saturation about each pixel's grey."""
+    brightness, contrast, saturation = factors[:, :, None, None, None]
+    weights = torch.tensor(GREY, device=images.device)[None, :, None, None]
+    images = (images * brightness).clamp_(0, 1)
+    mean = (images * weights).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    images = (mean + (images - mean) * contrast).clamp_(0, 1)
+    grey = (images * weights).sum(dim=1, keepdim=True)
+    return (grey + (images - grey) * saturation).clamp_(0, 1)

@@ -1,0 +1,60 @@
+"""Where torch computes: device, threads, precision, and the settings that make a run repeatable bit for bit."""
+
+import os
+
+import torch
+
+from segcore.console import UserError
+from segcore.workers import thread_count
+
+
+def find_device() -> torch.device:
+    """The device that ``SEGCORE_DEVICE`` names (cpu, cuda, cuda:1), else CUDA when there is one, else the CPU.
+
+    Raises:
+        UserError: if the name is not of that form, or there is no such device.
+    """
+    wanted = os.environ.get("SEGCORE_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"SEGCORE_DEVICE: cpu, cuda or cuda:N was expected; it is {wanted!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"SEGCORE_DEVICE={wanted}: torch sees {torch.cuda.device_count()} CUDA devices here; check the driver with "
+            "nvidia-smi, or unset SEGCORE_DEVICE to use what there is"
+        )
+    return device
+
+
+def prepare(device: torch.device) -> None:
+    """Fix the number of CPU threads and ask for deterministic kernels, before anything is computed."""
+    torch.set_num_threads(thread_count())
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
+        torch.cuda.set_device(device)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over each tensor
+    torch.backends.cudnn.benchmark = False  # its choice of kernel may differ from run to run
+
+
+def usable_precision(wanted: str, device: torch.device) -> str:
+    """``bf16`` or ``fp32``: what was wanted, but fp32 where the hardware has no bf16."""
+    if wanted == "bf16" and not _has_bf16(device):
+        return "fp32"
+    return wanted
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def name(device: torch.device) -> str:
+    """What computes, for the records: the name of the card, or the CPU's instruction set."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {torch.backends.cpu.get_cpu_capability()}"

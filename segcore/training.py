@@ -1,0 +1,237 @@
+"""Training ERFNet: the loop, its schedule and its loss.
+
+Every random choice is a function of (seed, step): the order of frames, what augmentation draws, what dropout drops.
+With deterministic kernels the result is a function of parameters, data and code, on one kind of hardware.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segcore import augment
+from segcore.augment import AugmentParams
+from segcore.confusion import confusion_matrix, mean_iou
+from segcore.console import UserError
+from segcore.device import usable_precision
+from segcore.erfnet import ERFNet, ModelParams
+from segcore.frames import FrameStore, Normalise
+from segcore.labels import CLASSES, VOID
+from segcore.params import Real, Section
+
+ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
+
+
+class TrainParams(Section):
+    """Section ``train``."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: Literal["adam", "adamw"]
+    lr: Real = Field(gt=0, le=1)
+    weight_decay: Real = Field(ge=0, le=1)
+    schedule: Literal["one_cycle", "poly", "constant"]
+    class_weights: Literal["none", "inverse_log"]
+    precision: Literal["bf16", "fp32"]
+    ema: Real = Field(ge=0, lt=1)
+    validate_every: int = Field(ge=1)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained and validated on, and the statistics of the train split: see :mod:`segcore.arrays`."""
+
+    train: FrameStore
+    val: FrameStore
+    mean: list[float]
+    std: list[float]
+    share: list[float]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; ``loss`` is its mean, ``val_miou``, at input size, is ``None`` when not validated."""
+
+    number: int
+    loss: float
+    lr: float
+    val_miou: float | None
+    frames_per_second: float
+    seconds_left: float
+
+
+class Training:
+    """One training run on one device; :meth:`epochs` runs it, :attr:`network` is its result so far."""
+
+    def __init__(
+        self,
+        params: TrainParams,
+        model: ModelParams,
+        augmentation: AugmentParams,
+        data: Data,
+        device: torch.device,
+    ) -> None:
+        """Set everything up.
+
+        Raises:
+            UserError: if there are fewer train frames than one batch takes.
+        """
+        self.params, self.augmentation, self.data, self.device = params, augmentation, data, device
+        self.steps_per_epoch = len(data.train) // params.batch_size  # the frames left over differ from epoch to epoch
+        if not self.steps_per_epoch:
+            raise UserError(f"train.batch_size: {params.batch_size} is more than the {len(data.train)} train frames")
+        self.steps = params.epochs * self.steps_per_epoch
+        self.precision = usable_precision(params.precision, device)
+        torch.manual_seed(params.seed)
+        self.model = ERFNet(len(CLASSES), model.encoder_only).to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model) if params.ema else None
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
+        self.optimizer = kind(self.model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        self.normalise = Normalise(data.mean, data.std, device)
+        self.weights = class_weights(params.class_weights, data.share).to(device)
+
+    @property
+    def network(self) -> ERFNet:
+        """The network to keep: the moving average of the weights where there is one."""
+        return self.average or self.model
+
+    def epochs(self, tick: Callable[[int], None]) -> Iterator[Epoch]:
+        """Train epoch by epoch; ``tick(frames)`` is called after every step.
+
+        Raises:
+            UserError: if a loss is not finite, with the epoch and the step, or the device runs out of memory.
+        """
+        started = time.monotonic()
+        try:
+            for number in range(1, self.params.epochs + 1):
+                begun = time.monotonic()
+                loss = self._train_epoch(number, tick)
+                seconds = time.monotonic() - begun
+                last = number == self.params.epochs
+                validated = last or number % self.params.validate_every == 0
+                yield Epoch(
+                    number=number,
+                    loss=loss,
+                    lr=learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps),
+                    val_miou=self.validate() if validated else None,
+                    frames_per_second=self.steps_per_epoch * self.params.batch_size / seconds,
+                    seconds_left=(time.monotonic() - started) / number * (self.params.epochs - number),
+                )
+        except torch.OutOfMemoryError:
+            raise UserError(
+                f"{self.device} is out of memory with train.batch_size={self.params.batch_size}: choose a smaller one"
+            ) from None
+
+    def _train_epoch(self, number: int, tick: Callable[[int], None]) -> float:
+        self.model.train()
+        order = self._random(ORDER, number).permutation(len(self.data.train))
+        first = (number - 1) * self.steps_per_epoch
+        losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        for i in range(self.steps_per_epoch):
+            index = torch.from_numpy(order[i * self.params.batch_size :][: self.params.batch_size])
+            losses[i] = self._step(first + i, index)
+            tick(len(index))
+        # One look at the losses an epoch, because each look makes the CPU wait for the device.
+        losses = losses.cpu()
+        broken = (~losses.isfinite()).nonzero()
+        if len(broken):
+            raise UserError(
+                f"the loss is {losses[broken[0]].item()} in epoch {number}, step {int(broken[0]) + 1} of "
+                f"{self.steps_per_epoch}: choose a smaller train.lr, or train.precision=fp32"
+            )
+        return losses.mean().item()
+
+    def _step(self, step: int, index: Tensor) -> Tensor:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.params, step, self.steps)
+        images, labels = self.data.train.batch(index)
+        drawn = augment.draw(self.augmentation, len(index), self.data.train.size, self._random(AUGMENTATION, step))
+        images, labels = augment.apply(images, labels, drawn)
+        torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            scores = self.model(self.normalise(images))
+        loss = cross_entropy(scores, labels, self.weights)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        if self.average is not None:
+            update_average(self.average, self.model, self.params.ema, step)
+        return loss.detach()
+
+    @torch.inference_mode()
+    def validate(self) -> float | None:
+        """Mean IoU of :attr:`network` over the validation frames, at input size."""
+        network = self.network.eval()
+        total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64, device=self.device)
+        for images, labels in self.data.val.batches(8):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                scores = network(self.normalise(images))
+            total += confusion_matrix(labels, scores.argmax(1), len(CLASSES))
+        return mean_iou(total.cpu())
+
+    def _random(self, stream: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.params.seed, stream, number])
+
+
+def learning_rate(params: TrainParams, step: int, steps: int) -> float:
+    """The learning rate of ``step``, counted from 0, of ``steps``.
+
+    one_cycle: from lr/25 up to lr over the first 30 % of the steps and down to lr/250,000 at the last, both along a
+    cosine (Smith and Topin 2018, with the defaults of torch's ``OneCycleLR``). poly: lr · (1 - step/steps)^0.9, as
+    ERFNet was trained.
+    """
+    if params.schedule == "constant":
+        return params.lr
+    if params.schedule == "poly":
+        return params.lr * (1 - step / steps) ** 0.9
+    start, end = params.lr / 25, params.lr / 250_000
+    peak = 0.3 * steps - 1
+    if step <= peak:
+        return _cosine(start, params.lr, step / peak)
+    return _cosine(params.lr, end, (step - peak) / (steps - 1 - peak))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def class_weights(kind: str, share: list[float]) -> Tensor:
+    """One weight per class from its share of the train pixels; ``inverse_log`` is 1/ln(1.1 + share).
+
+    Source: Paszke et al., "ENet", 2016; ERFNet was trained with 1.1 in the place of ENet's 1.02.
+    """
+    shares = torch.tensor(share)
+    return torch.ones_like(shares) if kind == "none" else 1 / torch.log(1.1 + shares)
+
+
+def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of the cross-entropy of scores B×C×H×W over the pixels of labels B×H×W that are not void.
+
+    In fp32 whatever the scores are. Zero when all pixels are void.
+    """
+    target = labels.long()
+    # Reduced here, because torch's own reduction in two dimensions is not deterministic on CUDA; contiguous, because
+    # the softmax over 7 adjacent numbers is three times as slow on a CPU.
+    losses = F.cross_entropy(scores.float().contiguous(), target, weights, ignore_index=VOID, reduction="none")
+    weight = F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
+    return losses.sum() / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move ``average`` towards ``model`` by 1 - decay; in the first steps further, to forget the random start."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - decay)
+        else:
+            old.copy_(new)

@@ -1,0 +1,39 @@
+"""Trained weights on disk: safetensors, with what made them as sorted JSON under one metadata key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from segcore.console import UserError
+
+# One key only: safetensors writes several in an order that changes from run to run.
+KEY = "segcore"
+
+
+def save_weights(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write a state dict and the JSON-able ``about``; the same input gives the same bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    path.write_bytes(save(tensors, metadata={KEY: json.dumps(about, sort_keys=True)}))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_weights` wrote.
+
+    Raises:
+        UserError: if the file is no complete safetensors file, or was not written by this pipeline.
+    """
+    data = path.read_bytes()
+    try:
+        state = load(data)
+        # The format: the header's length as 8 bytes, little-endian, then the header as JSON.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a complete safetensors file ({error}); run `dvc repro train`") from None
+    try:
+        return state, json.loads(header["__metadata__"][KEY])
+    except (KeyError, ValueError):
+        raise UserError(f"{path}: not written by this pipeline; run `dvc repro train`") from None

@@ -1,0 +1,60 @@
+"""Which device is found, and what it computes in."""
+
+import pytest
+import torch
+
+from segcore import device
+from segcore.console import UserError
+
+CPU = torch.device("cpu")
+WITHOUT_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+
+
+def test_the_environment_chooses(monkeypatch):
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    assert device.find_device() == CPU
+
+
+@WITHOUT_CUDA
+def test_without_cuda_it_is_the_cpu(monkeypatch):
+    monkeypatch.delenv("SEGCORE_DEVICE", raising=False)
+    assert device.find_device() == CPU
+
+
+@WITHOUT_CUDA
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
+def test_cuda_asked_for_where_there_is_none(monkeypatch, name):
+    monkeypatch.setenv("SEGCORE_DEVICE", name)
+    with pytest.raises(UserError, match=f"SEGCORE_DEVICE={name}: torch sees 0 CUDA devices"):
+        device.find_device()
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "mps"])
+def test_a_name_that_is_no_device(monkeypatch, name):
+    monkeypatch.setenv("SEGCORE_DEVICE", name)
+    with pytest.raises(UserError, match=r"SEGCORE_DEVICE: cpu, cuda or cuda:N was expected"):
+        device.find_device()
+
+
+def test_preparing_fixes_threads_and_asks_for_determinism(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("SEGCORE_THREADS", "1")
+    device.prepare(CPU)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def test_bf16_falls_back_where_the_hardware_has_none(monkeypatch):
+    for has_it, used in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(device, "_has_bf16", lambda _, has_it=has_it: has_it)
+        assert device.usable_precision("bf16", CPU) == used
+        assert device.usable_precision("fp32", CPU) == "fp32"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_is_found_by_itself(monkeypatch):
+    monkeypatch.delenv("SEGCORE_DEVICE", raising=False)
+    assert device.find_device().type == "cuda"

@@ -1,0 +1,68 @@
+"""The network's shape on paper: sizes, parameters, the key layout of the published weights."""
+
+import pytest
+import torch
+
+from segcore.erfnet import Downsampler, ERFNet, NonBottleneck1d
+
+
+def test_the_whole_network_has_the_parameters_of_the_paper():
+    # 2.06 million in the paper; the exact number was added up by hand from its layer table, for 7 classes.
+    assert sum(p.numel() for p in ERFNet(7).parameters()) == 2_064_314
+
+
+@pytest.mark.parametrize("encoder_only", [False, True])
+def test_scores_have_the_size_of_the_input(encoder_only):
+    scores = ERFNet(7, encoder_only).eval()(torch.zeros(2, 3, 32, 64))
+    assert scores.shape == (2, 7, 32, 64)
+
+
+def test_every_trained_parameter_gets_a_gradient():
+    model = ERFNet(7)
+    model(torch.randn(2, 3, 32, 32)).square().mean().backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    # Kept for the published key layout; only an encoder trained alone uses it.
+    assert without == {"encoder.output_conv.weight", "encoder.output_conv.bias"}
+
+
+def test_keys_are_those_of_the_published_weights():
+    keys = {name: tuple(value.shape) for name, value in ERFNet(20).state_dict().items()}
+    for name, shape in {
+        "encoder.initial_block.conv.weight": (13, 3, 3, 3),
+        "encoder.initial_block.bn.running_mean": (16,),
+        "encoder.layers.0.conv.weight": (48, 16, 3, 3),
+        "encoder.layers.1.conv3x1_1.weight": (64, 64, 3, 1),
+        "encoder.layers.6.conv.bias": (64,),
+        "encoder.layers.14.conv1x3_2.weight": (128, 128, 1, 3),
+        "encoder.output_conv.weight": (20, 128, 1, 1),
+        "decoder.layers.0.conv.weight": (128, 64, 3, 3),
+        "decoder.layers.3.conv.weight": (64, 16, 3, 3),
+        "decoder.layers.5.bn2.num_batches_tracked": (),
+        "decoder.output_conv.weight": (16, 20, 2, 2),
+    }.items():
+        assert keys[name] == shape
+
+
+def test_a_pixel_is_seen_through_the_dilated_blocks():
+    """The receptive field of the encoder covers a 64-pixel neighbourhood: a change there reaches the score."""
+    torch.manual_seed(0)
+    model = ERFNet(7, encoder_only=True).eval()
+    first = torch.zeros(1, 3, 16, 256)
+    second = first.clone()
+    second[..., 150] = 5
+    changed = (model(first) - model(second)).abs().amax((0, 1, 2)) > 0
+    assert changed[150 - 64 : 150 + 64].all()
+
+
+def test_the_downsampler_keeps_a_maximum_beside_its_convolution():
+    block = Downsampler(3, 16).eval()
+    x = torch.rand(1, 3, 4, 4)
+    assert torch.allclose(block(x)[0, 13:, 0, 0], x[0, :, :2, :2].amax((1, 2)) / (1 + 1e-3) ** 0.5)
+
+
+def test_a_block_of_zero_weights_is_the_rectified_identity():
+    block = NonBottleneck1d(4).eval()
+    for parameter in block.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.randn(1, 4, 5, 6)
+    assert torch.equal(block(x), x.relu())

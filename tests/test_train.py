@@ -1,0 +1,157 @@
+"""The train stage run for real, on arrays of 32×64 pixels."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from segcore import console, training
+from segcore.console import UserError
+from segcore.labels import CLASSES
+from segcore.weights import load_weights
+from stages import train
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MODEL, METRICS, CURVES = (
+    Path(p) for p in ("data/model/erfnet.safetensors", "metrics/train.json", "metrics/curves.tsv")
+)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    folder = tmp_path / "data/arrays"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(2)
+    for split, count in {"train": 5, "val": 2}.items():
+        np.save(folder / f"{split}_images.npy", rng.integers(0, 256, (count, 32, 64, 3), dtype=np.uint8))
+        np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
+    share = dict.fromkeys(CLASSES, 0.1428)
+    (folder / "stats.json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.3] * 3, "share": share}))
+    write_params(tmp_path, epochs=3, batch_size=2, validate_every=2)
+    return tmp_path
+
+
+def write_params(root: Path, **changes) -> None:
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["train"] |= changes
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def stage(root: Path, *arguments: str, threads: str = "1", **options) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "SEGCORE_THREADS": threads, "SEGCORE_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "stages.train", *arguments]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, **options)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
+    done = stage(workspace)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
+    for word in ("loss", "lr", "frames/s", "left", "val mIoU"):
+        assert word in lines[-1]
+
+    curves = pd.read_csv(workspace / CURVES, sep="\t")
+    assert list(curves.columns) == ["epoch", "loss", "lr", "val_miou"]
+    assert curves["epoch"].tolist() == [1, 2, 3]
+    assert curves["val_miou"].isna().tolist() == [True, False, False]
+    metrics = json.loads((workspace / METRICS).read_text())
+    assert metrics == {"loss": curves["loss"].iloc[-1], "val_miou": curves["val_miou"].iloc[-1]}
+
+    state, about = load_weights(workspace / MODEL)
+    assert state["decoder.output_conv.weight"].shape == (16, 7, 2, 2)
+    assert about["classes"] == list(CLASSES)
+    assert about["input_size"] == [32, 64]
+    assert about["params"]["train"]["epochs"] == 3
+    assert about["versions"]["torch"] == torch.__version__
+    assert about["threads"] == 1
+    assert str(workspace) not in json.dumps(about)
+
+    first = files(workspace)
+    assert stage(workspace).returncode == 0
+    assert files(workspace) == first
+
+
+def test_help_says_what_is_read_and_written(workspace):
+    done = stage(workspace, "--help")
+    assert done.returncode == 0
+    for word in ("data/arrays", "erfnet.safetensors", "metrics/curves.tsv", "SEGCORE_DEVICE"):
+        assert word in done.stdout
+
+
+def test_curves_can_be_read_while_it_trains_and_old_ones_come_back_if_it_fails(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    for path in (MODEL, METRICS, CURVES):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("old")
+    before = files(workspace)
+    seen = []
+
+    def validate(self):
+        seen.append(CURVES.read_text())
+        return float("nan") if len(seen) < 2 else console.fail("stop")
+
+    monkeypatch.setattr(training.Training, "validate", validate)
+    with pytest.raises(SystemExit):
+        train.main()
+    assert seen[-1].splitlines()[0] == "epoch\tloss\tlr\tval_miou"
+    assert len(seen[-1].splitlines()) == 3
+    assert files(workspace) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": "abc"}, "train.epochs: input should be a valid integer; it is 'abc'"),
+        ({"lr": -1}, "train.lr: input should be greater than 0; it is -1"),
+        ({"epochz": 1}, "train.epochz: unknown parameter"),
+        ({"optimizer": "sgd"}, "train.optimizer: input should be 'adam' or 'adamw'; it is 'sgd'"),
+        ({"batch_size": 6}, "train.batch_size: 6 is more than the 5 train frames"),
+    ],
+)
+def test_a_wrong_parameter_stops_it_before_any_work(workspace, monkeypatch, changes, message):
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    write_params(workspace, **({"epochs": 3, "batch_size": 2} | changes))
+    before = files(workspace)
+    with pytest.raises(UserError) as caught:
+        train.main()
+    assert message in str(caught.value)
+    assert files(workspace) == before
+
+
+def test_a_loss_that_is_not_finite_ends_the_stage_with_a_message(workspace):
+    stats = workspace / "data/arrays/stats.json"
+    stats.write_text(stats.read_text().replace("0.5,", "1e39,", 1))
+    before = files(workspace)
+    done = stage(workspace)
+    assert done.returncode == 1
+    assert "error: the loss is nan in epoch 1, step 1 of 2: choose a smaller train.lr" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(workspace) == before
+
+
+def test_a_full_disk_ends_the_stage_with_a_message(workspace):
+    before = files(workspace)
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    done = stage(workspace, preexec_fn=small_disk)
+    assert done.returncode == 1
+    assert "error: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(workspace) == before

@@ -1,0 +1,210 @@
+"""The loop, the schedule and the loss, against torch's own and against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segcore import device, training
+from segcore.augment import AugmentParams
+from segcore.console import UserError
+from segcore.erfnet import ERFNet, ModelParams
+from segcore.frames import FrameStore
+from segcore.training import Data, Training, TrainParams, class_weights, cross_entropy, learning_rate
+
+CPU = torch.device("cpu")
+PARAMS = {
+    "seed": 1,
+    "epochs": 2,
+    "batch_size": 2,
+    "optimizer": "adamw",
+    "lr": 0.005,
+    "weight_decay": 0.0,
+    "schedule": "one_cycle",
+    "class_weights": "none",
+    "precision": "fp32",
+    "ema": 0.0,
+    "validate_every": 1,
+}
+PLAIN = AugmentParams(flip=True, shift=0, scale_min=1, scale_max=1, brightness=0, contrast=0, saturation=0)
+
+
+@pytest.fixture(autouse=True)
+def deterministic():
+    device.prepare(CPU)
+
+
+class Recorder(FrameStore):
+    """Remembers which frames were asked for."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.asked = []
+
+    def batch(self, index):
+        self.asked.append(index.tolist())
+        return super().batch(index)
+
+
+def data(frames: int = 6, store=FrameStore) -> Data:
+    """Frames whose left half is dark and of class 0, and whose right half is bright and of class 6."""
+    images = np.random.default_rng(0).integers(0, 60, (frames, 32, 64, 3), dtype=np.uint8)
+    images[:, :, 32:] += 180
+    labels = np.zeros((frames, 32, 64), dtype=np.uint8)
+    labels[:, :, 32:] = 6
+    labels[:, :2] = 255
+    stores = [store(images, labels, CPU) for _ in range(2)]
+    return Data(*stores, mean=[0.47] * 3, std=[0.35] * 3, share=[0.5, 0, 0, 0, 0, 0, 0.5])
+
+
+def make(frames: int = 6, store=FrameStore, **changes) -> Training:
+    model = ModelParams(encoder_only=changes.pop("encoder_only", False))
+    return Training(TrainParams(**(PARAMS | changes)), model, PLAIN, data(frames, store), CPU)
+
+
+def finish(run: Training) -> list:
+    return list(run.epochs(lambda frames: None))
+
+
+def same(a: ERFNet, b: ERFNet) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("encoder_only", [False, True])
+def test_it_learns(encoder_only):
+    epochs = finish(make(epochs=30, validate_every=30, encoder_only=encoder_only))
+    assert epochs[-1].loss < epochs[0].loss / 2
+    assert epochs[-1].val_miou > 0.8
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_twice_bit_for_bit(precision):
+    first, second, other = (make(precision=precision, ema=0.9, seed=seed) for seed in (1, 1, 2))
+    losses = [[epoch.loss for epoch in finish(run)] for run in (first, second, other)]
+    assert losses[0] == losses[1] != losses[2]
+    assert same(first.network, second.network)
+    assert not same(first.network, other.network)
+
+
+def test_an_epoch_asks_for_every_frame_once_in_an_order_of_its_own():
+    run = make(frames=8, store=Recorder)
+    ticks = []
+    for _ in run.epochs(ticks.append):
+        pass
+    asked = [frame for index in run.data.train.asked for frame in index]
+    assert sorted(asked[:8]) == sorted(asked[8:]) == list(range(8))
+    assert asked[:8] != asked[8:]
+    assert ticks == [2] * 8
+
+
+def test_validation_comes_when_asked_for_and_at_the_end():
+    validated = [epoch.val_miou is not None for epoch in finish(make(epochs=5, validate_every=2))]
+    assert validated == [False, True, False, True, True]
+
+
+def test_validating_does_not_change_the_result():
+    often, seldom = make(validate_every=1, epochs=3), make(validate_every=3, epochs=3)
+    finish(often), finish(seldom)
+    assert same(often.network, seldom.network)
+
+
+def test_a_batch_larger_than_the_split_is_refused():
+    with pytest.raises(UserError, match=r"train\.batch_size: 7 is more than the 6 train frames"):
+        make(batch_size=7)
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_and_step():
+    run = make(epochs=3)
+    epochs = run.epochs(lambda frames: None)
+    next(epochs)
+    with torch.no_grad():
+        run.model.decoder.output_conv.bias[0] = math.nan
+    with pytest.raises(UserError, match=r"the loss is nan in epoch 2, step 1 of 3"):
+        next(epochs)
+
+
+def test_no_memory_left_names_the_batch_size(monkeypatch):
+    def step(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(Training, "_step", step)
+    with pytest.raises(UserError, match=r"out of memory with train\.batch_size=2"):
+        finish(make())
+
+
+def test_the_average_is_what_is_kept():
+    plain, averaged = make(), make(ema=0.9)
+    finish(plain), finish(averaged)
+    assert same(plain.model, averaged.model)
+    assert not same(averaged.network, averaged.model)
+
+
+def test_one_cycle_is_that_of_torch():
+    params = TrainParams(**PARAMS)
+    steps = 50
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=params.lr)
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.lr, total_steps=steps)
+    for step in range(steps):
+        assert learning_rate(params, step, steps) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6)
+        optimizer.step()
+        if step + 1 < steps:
+            reference.step()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("schedule", ["one_cycle", "poly", "constant"])
+def test_schedules_of_very_few_steps_stay_within_bounds(schedule, steps):
+    params = TrainParams(**(PARAMS | {"schedule": schedule}))
+    assert all(0 < learning_rate(params, step, steps) <= params.lr for step in range(steps))
+
+
+def test_poly_and_constant():
+    poly = TrainParams(**(PARAMS | {"schedule": "poly"}))
+    assert learning_rate(poly, 0, 100) == poly.lr
+    assert learning_rate(poly, 75, 100) == pytest.approx(poly.lr * 0.25**0.9)
+    assert learning_rate(TrainParams(**(PARAMS | {"schedule": "constant"})), 75, 100) == poly.lr
+
+
+def test_class_weights_by_hand():
+    weights = class_weights("inverse_log", [0.3, 0.01])
+    assert weights.tolist() == pytest.approx([1 / math.log(1.4), 1 / math.log(1.11)])
+    assert class_weights("none", [0.3, 0.01]).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_is_torchs_weighted_mean_over_pixels_that_are_not_void(dtype):
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 7, 6, 5, generator=generator).to(dtype).requires_grad_()
+    labels = torch.randint(0, 7, (2, 6, 5), generator=generator).to(torch.uint8)
+    labels[:, :2] = 255
+    weights = torch.rand(7, generator=generator) + 0.5
+    loss = cross_entropy(scores, labels, weights)
+    twin = scores.detach().float().requires_grad_()
+    expected = F.cross_entropy(twin, labels.long(), weights, ignore_index=255)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward(), expected.backward()
+    torch.testing.assert_close(scores.grad.float(), twin.grad, rtol=1e-2, atol=1e-4)
+    assert not scores.grad[:, :, :2].any()
+
+
+def test_a_batch_of_void_alone_costs_nothing():
+    scores = torch.randn(1, 7, 2, 2, requires_grad=True)
+    loss = cross_entropy(scores, torch.full((1, 2, 2), 255, dtype=torch.uint8), torch.ones(7))
+    loss.backward()
+    assert loss.item() == 0
+    assert not scores.grad.any()
+
+
+def test_the_average_follows_at_once_and_then_slowly():
+    average, model = (torch.nn.BatchNorm1d(1) for _ in range(2))
+    with torch.no_grad():
+        average.weight.fill_(0)
+        model.weight.fill_(1)
+        model.num_batches_tracked.fill_(5)
+    training.update_average(average, model, 0.99, step=0)
+    assert average.weight.item() == pytest.approx(0.9)
+    assert average.num_batches_tracked.item() == 5
+    training.update_average(average, model, 0.99, step=100_000)
+    assert average.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
