@@ -1,0 +1,267 @@
+"""The IDD-Lite protocol against a plain numpy reading of it, and the stage that applies it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from segcore import arrays, weights
+from segcore.console import UserError
+from segcore.erfnet import ERFNet
+from segcore.evaluation import Evaluation
+from segcore.idd_lite import Frame
+from segcore.labels import CLASSES
+from stages import evaluate
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def nearest(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pillow's NEAREST in index arithmetic: the source pixel under the centre of each target pixel."""
+    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
+    return labels[np.ix_(rows, columns)]
+
+
+def reference_iou(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """IoU per class over all frames, from boolean masks; void left out of both sides."""
+    scores = []
+    for c in range(7):
+        intersection = sum(np.sum((t == c) & (p == c)) for t, p in pairs)
+        union = sum(np.sum(((t == c) | (p == c)) & (t != 255)) for t, p in pairs)
+        scores.append(intersection / union)
+    return scores
+
+
+def random_pair(rng: np.random.Generator, height: int = 227, width: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    truth = rng.integers(0, 7, (height, width), dtype=np.uint8)
+    prediction = np.where(rng.random((height, width)) < 0.6, truth, rng.integers(0, 7, (height, width)))
+    truth[rng.random((height, width)) < 0.1] = 255
+    return truth, prediction.astype(np.uint8)
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(5)
+    return [random_pair(rng), random_pair(rng), random_pair(rng, 100, 90)]
+
+
+@pytest.fixture
+def evaluation(pairs):
+    result = Evaluation()
+    for i, (truth, prediction) in enumerate(pairs):
+        result.add("7", f"{i:06}", truth, prediction)
+    return result
+
+
+def test_scores_are_those_of_the_protocol(pairs, evaluation):
+    metrics = evaluation.metrics()
+    small = [(nearest(t, 128, 256), nearest(p, 128, 256)) for t, p in pairs]
+    assert list(metrics["iou"].values()) == [round(value, 4) for value in reference_iou(small)]
+    assert metrics["miou"] == round(np.mean(reference_iou(small)), 4)
+    assert metrics["miou_native"] == round(np.mean(reference_iou(pairs)), 4)
+    valid = sum(np.sum(t != 255) for t, _ in small)
+    assert metrics["pixel_accuracy"] == round(sum(np.sum(t == p) for t, p in small) / valid, 4)
+    assert evaluation.valid == sum(np.sum(t != 255) for t, _ in pairs)
+    assert evaluation.pixels == sum(t.size for t, _ in pairs)
+
+
+def test_the_sums_over_frames_give_miou_exactly(evaluation):
+    total = evaluation.table().groupby("class", sort=False)[["tp", "fp", "fn"]].sum()
+    assert list(total.index) == list(CLASSES)
+    iou = total["tp"] / total.sum(axis=1)
+    assert round(iou.mean(), 4) == evaluation.metrics()["miou"]
+    pixels = sum(cell["pixels"] for cell in evaluation.confusion())
+    assert pixels == total["tp"].sum() + total["fn"].sum()
+
+
+def test_a_mean_over_frames_would_be_another_number(pairs, evaluation):
+    """Two frames of different content: the score comes from one matrix, not from a mean of scores."""
+    frame = np.zeros((128, 256), dtype=np.uint8)
+    wrong = frame.copy()
+    wrong[:64] = 1
+    result = Evaluation()
+    result.add("1", "a", frame, frame)
+    result.add("1", "b", frame, wrong)
+    assert result.metrics()["iou"]["drivable"] == 0.75
+    assert result.metrics()["iou"]["non_drivable"] == 0.0
+    assert result.metrics()["iou"]["sky"] is None
+    assert result.metrics()["miou"] == 0.375
+
+
+def test_nothing_but_void_has_no_score():
+    result = Evaluation()
+    result.add("1", "a", np.full((4, 4), 255, np.uint8), np.zeros((4, 4), np.uint8))
+    assert result.metrics()["miou"] is None
+    assert "NaN" not in json.dumps(result.metrics())
+
+
+SIZE = (32, 64)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Everything that evaluate reads: 3 val and 2 test frames, one of another native size, and a random network."""
+    folder = tmp_path / "data/arrays"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(2)
+    rows = []
+    for split, count in {"val": 3, "test": 2}.items():
+        images = rng.integers(0, 256, (count, *SIZE, 3), dtype=np.uint8)
+        np.save(folder / f"{split}_images.npy", images)
+        for i in range(count):
+            height, width = (50, 70) if i == 1 else (45, 64)
+            frame = Frame(split, str(i), f"{i:06}")
+            rows.append(arrays.Row(frame, height, width))
+            if split == "val":
+                path = tmp_path / "data/native" / frame.label
+                path.parent.mkdir(parents=True)
+                Image.fromarray(random_pair(rng, height, width)[0]).save(path)
+    np.save(folder / "val_labels.npy", rng.integers(0, 7, (3, *SIZE), dtype=np.uint8))
+    arrays.write_rows(folder / "frames.csv", rows)
+    save_model(tmp_path / "data/model/erfnet.safetensors")
+    return tmp_path
+
+
+def save_model(path: Path, state=None, **changes) -> None:
+    torch.manual_seed(4)
+    about = {
+        "classes": list(CLASSES),
+        "input_size": SIZE,
+        "mean": [0.4] * 3,
+        "std": [0.3] * 3,
+        "precision": "fp32",
+        "params": {"model": {"encoder_only": True}},
+    }
+    path.parent.mkdir(exist_ok=True)
+    weights.save_weights(path, state or ERFNet(7, encoder_only=True).state_dict(), about | changes)
+
+
+def stage(root: Path, **environment: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    command = [sys.executable, "-m", "stages.evaluate"]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
+    done = stage(workspace)
+    assert done.returncode == 0, done.stderr
+    pairs = []
+    for row in arrays.read_rows(workspace / "data/arrays", "val") + arrays.read_rows(workspace / "data/arrays", "test"):
+        path = workspace / "data/predictions" / row.frame.split / row.frame.drive / row.frame.label.name
+        with Image.open(path) as picture:
+            assert picture.mode == "L"
+            assert picture.size == (row.width, row.height)
+            prediction = np.asarray(picture)
+        if row.frame.split == "val":
+            with Image.open(workspace / "data/native" / row.frame.label) as picture:
+                pairs.append((np.asarray(picture), prediction))
+    assert len(files(workspace / "data/predictions")) == 5
+    metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
+    small = [(nearest(t, 128, 256), nearest(p, 128, 256)) for t, p in pairs]
+    assert metrics["miou_native"] == round(np.mean(reference_iou(pairs)), 4)
+    assert metrics["miou"] == round(np.mean(reference_iou(small)), 4)
+    table = pd.read_csv(workspace / "metrics/frames.csv", dtype={"frame": str})
+    assert len(table) == 3 * 7
+    assert set(table["frame"]) == {"000000", "000001", "000002"}
+    assert len(json.loads((workspace / "metrics/confusion.json").read_text())) == 49
+    void = sum(np.sum(t == 255) for t, _ in pairs)
+    assert f"{sum(t.size for t, _ in pairs) - void:,} valid and {void:,} void pixels" in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_predictions_are_scores_interpolated_to_native_size(workspace):
+    """The centre of each prediction is that of the network called directly."""
+    assert stage(workspace).returncode == 0
+    torch.manual_seed(4)
+    network = ERFNet(7, encoder_only=True).eval()
+    images = torch.from_numpy(np.load(workspace / "data/arrays/val_images.npy")).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        scores = network((images - 0.4) / 0.3)
+    expected = torch.nn.functional.interpolate(scores[1:2], (50, 70), mode="bilinear").argmax(1)[0].numpy()
+    with Image.open(workspace / "data/predictions/val/1/000001_label.png") as picture:
+        assert np.mean(np.asarray(picture) == expected) > 0.995  # ties fall either way
+
+
+def test_no_test_frames_is_fine(workspace):
+    np.save(workspace / "data/arrays/test_images.npy", np.empty((0, *SIZE, 3), dtype=np.uint8))
+    rows = arrays.read_rows(workspace / "data/arrays", "val")
+    arrays.write_rows(workspace / "data/arrays/frames.csv", rows)
+    done = stage(workspace)
+    assert done.returncode == 0, done.stderr
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (damage, "erfnet.safetensors: not a complete safetensors file"),
+        (lambda path: path.write_bytes(b""), "erfnet.safetensors: not a complete safetensors file"),
+        (lambda path: save_model(path, {"w": torch.zeros(2)}), "erfnet.safetensors: its weights are not ERFNet's"),
+        (
+            lambda path: save_model(path, classes=["road"]),
+            "erfnet.safetensors: made for the classes ['road']",
+        ),
+        (
+            lambda path: save_model(path, params={"model": {"encoder_only": False}}),
+            "erfnet.safetensors: its weights are not ERFNet's",
+        ),
+        (lambda path: save_model(path, input_size=(160, 320)), "trained on frames of 160×320, and these are 32×64"),
+        (lambda path: save_model(path, params={}), "erfnet.safetensors: not written by this pipeline"),
+    ],
+)
+def test_a_model_that_does_not_fit_leaves_the_old_outputs(workspace, monkeypatch, spoil, message):
+    write_old_outputs(workspace)
+    spoil(workspace / "data/model/erfnet.safetensors")
+    before = files(workspace)
+    monkeypatch.chdir(workspace)
+    with pytest.raises(UserError) as caught:
+        evaluate.main()
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert files(workspace) == before
+
+
+def write_old_outputs(workspace: Path) -> None:
+    (workspace / "data/predictions/val").mkdir(parents=True)
+    (workspace / "data/predictions/val/old").write_text("old")
+    (workspace / "metrics").mkdir()
+    (workspace / "metrics/evaluate.json").write_text("old")
+
+
+def missing_model(workspace: Path) -> None:
+    (workspace / "data/model/erfnet.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "environment", "message"),
+    [
+        (missing_model, {}, "erfnet.safetensors: No such file or directory; an earlier stage makes it"),
+        (lambda _: None, {"SEGCORE_DEVICE": "tpu"}, "SEGCORE_DEVICE: cpu, cuda or cuda:N was expected; it is 'tpu'"),
+        (lambda _: None, {"SEGCORE_DEVICE": "cuda:99"}, "SEGCORE_DEVICE=cuda:99: torch sees"),
+        (lambda _: None, {"SEGCORE_THREADS": "0"}, "SEGCORE_THREADS: a whole number from 1 on was expected"),
+    ],
+)
+def test_the_stage_ends_with_a_message(workspace, spoil, environment, message):
+    write_old_outputs(workspace)
+    spoil(workspace)
+    before = files(workspace)
+    done = stage(workspace, **environment)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(workspace) == before
