@@ -1,0 +1,105 @@
+"""Pages for people: frames beside their ground truth, what was predicted, and where that is wrong."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segcore.console import UserError
+from segcore.drawing import error_map, grid, legend, overlay, page, panel
+from segcore.idd_lite import Frame
+from segcore.labels import CLASSES, VOID
+from segcore.ranking import Scored, evenly
+
+NATIVE = Path("data/native")
+PREDICTIONS = Path("data/predictions")
+SHEET_FRAMES, SHEET_COLUMNS, SHEET_PICTURE_WIDTH = 12, 2, 256
+
+
+def draw_val(name: str, scored: Scored) -> Image.Image:
+    """Frame, truth, prediction and errors of one validation frame."""
+    drawn = panel(f"{name}  ·  {_title(scored)}", val_pictures(scored.frame))
+    note = "errors: wrong pixels in the colour of their true class, the rest in grey; void does not count"
+    return page(drawn, legend(drawn.width, note))
+
+
+def draw_test(name: str, frame: Frame) -> Image.Image:
+    """Frame and prediction of one test frame."""
+    image, prediction = read_predicted(frame)
+    drawn = panel(f"{name}  ·  {_id(frame)}", {"frame": image, "prediction": overlay(image, prediction)})
+    return page(drawn, legend(drawn.width, "the test split has no published ground truth"))
+
+
+def draw_contact_sheet(ranked: list[Scored]) -> Image.Image:
+    """Small pictures of validation frames evenly spaced over the ranking, row by row from bad to good."""
+    chosen = evenly(ranked, SHEET_FRAMES)
+    strips = []
+    for scored in chosen:
+        pictures = val_pictures(scored.frame)
+        del pictures["errors"]
+        strips.append(panel(_title(scored), pictures, SHEET_PICTURE_WIDTH))
+    sheet = grid(strips, SHEET_COLUMNS, gap=24)
+    note = f"{len(chosen)} of {len(ranked)} validation frames, evenly spaced over the ranking by mIoU"
+    return page(sheet, legend(sheet.width, note))
+
+
+def val_pictures(frame: Frame) -> dict[str, Image.Image]:
+    """The pictures of one validation frame, by caption."""
+    image, prediction = read_predicted(frame)
+    truth = read_labels(NATIVE / frame.label, image.size)
+    return {
+        "frame": image,
+        "truth": overlay(image, truth),
+        "prediction": overlay(image, prediction),
+        "errors": error_map(image, truth, prediction),
+    }
+
+
+def read_predicted(frame: Frame) -> tuple[Image.Image, np.ndarray]:
+    """Read a frame, RGB, and the class ids predicted for it."""
+    image = read_image(NATIVE / frame.image).convert("RGB")
+    path = PREDICTIONS / frame.split / frame.drive / frame.label.name
+    return image, read_labels(path, image.size)
+
+
+def read_image(path: Path) -> Image.Image:
+    """Read a picture whole.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    content = BytesIO(path.read_bytes())
+    try:
+        image = Image.open(content)
+        image.load()
+    except (OSError, SyntaxError, ValueError):
+        raise UserError(f"{path}: not a picture, or damaged; remove it and run `dvc repro`") from None
+    return image
+
+
+def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read class ids, uint8 H×W, of a frame whose width and height are ``size``.
+
+    Raises:
+        UserError: if it is not an 8-bit grey picture of that size with class ids and void only.
+    """
+    picture = read_image(path)
+    if picture.mode != "L":
+        raise UserError(f"{path}: 8-bit grey was expected, its mode is {picture.mode}; run `dvc repro`")
+    if picture.size != size:
+        found, expected = ("×".join(map(str, pair)) for pair in (picture.size, size))
+        raise UserError(f"{path}: its size is {found}, its frame's {expected}; run `dvc repro`")
+    labels = np.asarray(picture)
+    strange = labels[(labels >= len(CLASSES)) & (labels != VOID)]
+    if strange.size:
+        raise UserError(f"{path}: {strange[0]} is no class id; run `dvc repro`")
+    return labels
+
+
+def _title(scored: Scored) -> str:
+    return f"{_id(scored.frame)}  ·  mIoU of this frame {scored.miou:.3f}"
+
+
+def _id(frame: Frame) -> str:
+    return f"{frame.drive}/{frame.name}"

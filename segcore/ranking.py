@@ -1,0 +1,72 @@
+"""Which frames are worth a look: the worst, the median and the best of val, by the mean IoU of the single frame."""
+
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import pandas as pd
+
+from segcore.console import UserError
+from segcore.idd_lite import Frame
+from segcore.labels import CLASSES
+
+T = TypeVar("T")
+
+
+class Scored(NamedTuple):
+    """A validation frame and its score: the mean IoU over the classes that occur in its ground truth."""
+
+    frame: Frame
+    miou: float
+
+
+def rank(path: Path) -> list[Scored]:
+    """Score the frames of a table ``drive, frame, class, tp, fp, fn`` and sort them, worst first, ties by name.
+
+    Frames without valid ground truth are left out.
+
+    Raises:
+        UserError: if the file is not such a table, or no frame has valid ground truth.
+    """
+    counts = _read_counts(path)
+    present = counts[counts["tp"] + counts["fn"] > 0]
+    iou = present["tp"] / present[["tp", "fp", "fn"]].sum(axis="columns")
+    scores = iou.groupby([present["drive"], present["frame"]]).mean().sort_values(kind="stable")
+    if scores.empty:
+        raise UserError(f"{path}: no frame has valid ground truth, so there is nothing to draw")
+    return [Scored(Frame("val", drive, name), miou) for (drive, name), miou in scores.items()]
+
+
+def worst_median_best(ranked: list[T], wanted: int) -> dict[str, list[T]]:
+    """Take ``wanted`` from the start, the middle and the end, nothing twice: too few are shared out evenly.
+
+    Each list starts with what it is named for: the very worst, the nearest to the median, the very best.
+    """
+    worst = min(wanted, ceil(len(ranked) / 3))
+    best = min(wanted, ceil((len(ranked) - worst) / 2))
+    middle = (len(ranked) - 1) / 2
+    between = sorted(range(worst, len(ranked) - best), key=lambda place: abs(place - middle))
+    return {
+        "worst": ranked[:worst],
+        "median": [ranked[place] for place in between[:wanted]],
+        "best": ranked[::-1][:best],
+    }
+
+
+def evenly(items: list[T], wanted: int) -> list[T]:
+    """Take the middle item of each of ``wanted`` equal stretches, or all items where there are no more."""
+    taken = min(wanted, len(items))
+    return [items[(2 * i + 1) * len(items) // (2 * taken)] for i in range(taken)]
+
+
+def _read_counts(path: Path) -> pd.DataFrame:
+    types = {"drive": str, "frame": str, "class": str, "tp": "int64", "fp": "int64", "fn": "int64"}
+    try:
+        counts = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not the table that evaluate writes ({reason}); run `dvc repro`") from None
+    unknown = set(counts["class"]) - set(CLASSES)
+    if unknown:
+        raise UserError(f"{path}: unknown class {min(unknown)!r}; run `dvc repro`")
+    return counts
