@@ -42,7 +42,7 @@ def load(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 def read_rows(arrays: Path, split: str) -> list[Row]:
     """The frames of ``split`` in array order."""
-    table = pd.read_csv(arrays / "frames.csv", dtype={"drive": str, "frame": str})
+    table = pd.read_csv(arrays / "frames.csv", dtype={"drive": str, "frame": str}, keep_default_na=False)
     table = table[table["split"] == split]
     return [Row(Frame(split, row.drive, row.frame), row.height, row.width) for row in table.itertuples()]
 

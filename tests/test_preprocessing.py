@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import ids, jpeg, png
 
 from segcore import arrays, preprocessing
 from segcore.console import UserError
 from segcore.preprocessing import PreprocessParams, build, choose_splits
+from tests.tiny import ids, jpeg, png
 
 PARAMS = PreprocessParams(height=16, width=32, validation="official")
 HOLDOUT = PARAMS.model_copy(update={"validation": "holdout"})

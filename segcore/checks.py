@@ -1,0 +1,114 @@
+"""The check of a whole data set before any stage uses it: pairs, splits, and every picture decoded.
+
+All problems are found before any is reported, so that one look at the list is enough.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from segcore.console import UserError, progress
+from segcore.idd_lite import SPLITS, Frame, list_frames
+from segcore.labels import CLASSES, VOID
+from segcore.workers import map_in_order
+
+SHOWN = 20
+MAX_PIXELS = 16_000_000  # IDD-Lite's pictures have 72,640; a small file can claim enough to exhaust the memory
+
+
+def check(root: Path, source: str, required: Sequence[str] = SPLITS) -> None:
+    """Check the data set below ``root``, in the published layout, that came from ``source``.
+
+    Frames are RGB JPEGs. Labels are 8-bit PNGs with one channel, grey or with a palette whose indices are the ids, of
+    their frame's size, with class ids and void only. Train and val frames have a label each, the splits share no
+    drive, and none of the ``required`` splits is empty.
+
+    Raises:
+        UserError: listing the first problems, and saying how many there are.
+    """
+    frames = {split: list_frames(root, split) for split in SPLITS}
+    problems = [f"{split}: no frames" for split in required if not frames[split]]
+    problems += _shared_drives(frames)
+    problems += _unpaired(root, frames["train"] + frames["val"])
+    everything = [frame for split in SPLITS for frame in frames[split]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of what is refused below, and of broken EXIF, which nobody reads
+        found = map_in_order(lambda frame: _problems(root, frame), everything)
+        for each in progress(found, len(everything), "check frames"):
+            problems += each
+    if problems:
+        raise UserError(_listing(source, problems))
+
+
+def _listing(source: str, problems: list[str]) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    lines = [f"{source}: {count} in the data set (paths as in data/raw); mend the source and run again"]
+    lines += [f"  {problem}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  … and {len(problems) - SHOWN:,} more")
+    return "\n".join(lines)
+
+
+def _shared_drives(frames: dict[str, list[Frame]]) -> Iterator[str]:
+    splits: dict[str, set[str]] = defaultdict(set)
+    for split in SPLITS:
+        for frame in frames[split]:
+            splits[frame.drive].add(split)
+    for drive, found in sorted(splits.items()):
+        if len(found) > 1:
+            # Frames of one drive look alike, so the scores of the other split would be too good.
+            yield f"drive {drive}: in {' and '.join(sorted(found))}; the splits must share no drive"
+
+
+def _unpaired(root: Path, frames: list[Frame]) -> Iterator[str]:
+    expected = {frame.label for frame in frames}
+    found = {label.relative_to(root) for label in root.glob("gtFine/*/*/*_label.png")}
+    for frame in frames:
+        if frame.label not in found:
+            yield f"{frame.image}: no label {frame.label}"
+    for label in sorted(found - expected):
+        yield f"{label}: no frame for this label"
+
+
+def _problems(root: Path, frame: Frame) -> list[str]:
+    """Decode the frame, and its label where there is one, and say what is wrong with them."""
+    problems: list[str] = []
+    image = _decode(root, frame.image, "JPEG", problems)
+    label = _decode(root, frame.label, "PNG", problems) if (root / frame.label).exists() else None
+    if image and image.mode != "RGB":
+        problems.append(f"{frame.image}: an RGB picture was expected; its mode is {image.mode}")
+    if label and label.mode not in ("L", "P"):
+        problems.append(f"{frame.label}: one channel of 8 bits was expected; its mode is {label.mode}")
+    elif label and (wrong := _wrong_ids(label)):
+        expected = f"class ids 0 to {len(CLASSES) - 1} and {VOID} were expected"
+        problems.append(f"{frame.label}: {expected}; it also has {wrong}")
+    if image and label and image.size != label.size:
+        problems.append(f"{frame.label}: {_by(label)} pixels; its frame has {_by(image)}")
+    return problems
+
+
+def _decode(root: Path, path: Path, kind: str, problems: list[str]) -> Image.Image | None:
+    try:
+        with Image.open(root / path, formats=[kind]) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                problems.append(f"{path}: {_by(picture)} pixels; at most {MAX_PIXELS:,} in all were expected")
+                return None
+            picture.load()
+            return picture
+    except UnidentifiedImageError:
+        problems.append(f"{path}: not a {kind} picture")
+    except Exception as error:  # which one, depends on where Pillow's parser tripped
+        problems.append(f"{path}: unreadable ({error})")
+    return None
+
+
+def _wrong_ids(label: Image.Image) -> str:
+    valid = {*range(len(CLASSES)), VOID}
+    return ", ".join(str(i) for i, count in enumerate(label.histogram()) if count and i not in valid)
+
+
+def _by(picture: Image.Image) -> str:
+    return f"{picture.width}×{picture.height}"
