@@ -26,17 +26,26 @@ class Row(NamedTuple):
     width: int
 
 
-def load(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images N×H×W×3 and labels N×H×W (``None`` for test) of ``split``, as memory maps.
+def load_images(arrays: Path, split: str) -> np.ndarray:
+    """Images N×H×W×3 of ``split`` as a memory map.
+
+    Raises:
+        UserError: if the file is not such an array.
+    """
+    return _map(arrays / f"{split}_images.npy", ndim=4)
+
+
+def load_labelled(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images N×H×W×3 and labels N×H×W of train or val, as memory maps.
 
     Raises:
         UserError: if a file is not such an array, or the two do not belong together.
     """
-    images = _map(arrays / f"{split}_images.npy", ndim=4)
-    labels = _map(arrays / f"{split}_labels.npy", ndim=3) if split in LABELLED else None
-    if labels is not None and labels.shape != images.shape[:3]:
-        raise UserError(f"{arrays}: {split} images {images.shape} and labels {labels.shape} do not fit; "
-                        "run `dvc repro preprocess`")  # fmt: skip
+    images, labels = load_images(arrays, split), _map(arrays / f"{split}_labels.npy", ndim=3)
+    if labels.shape != images.shape[:3]:
+        raise UserError(
+            f"{arrays}: {split} images {images.shape} and labels {labels.shape} do not fit; run `dvc repro preprocess`"
+        )
     return images, labels
 
 

@@ -35,7 +35,8 @@ def prepare(device: torch.device) -> None:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
         torch.cuda.set_device(device)
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), without the second that it spends on importing the compiler.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over each tensor
     torch.backends.cudnn.benchmark = False  # its choice of kernel may differ from run to run
 

@@ -1,8 +1,8 @@
 """Frames and labels resized to the network's input size with Pillow: bilinear for frames, nearest for labels.
 
-``stats.json``: channel mean and standard deviation of the train split on a 0–1 scale, its class shares, and the number
-of frames per split. What is scored and drawn later is also kept at native size, under the name of the split it counts
-for: with a hold-out, validation frames come from IDD-Lite's train folder.
+``stats.json``: channel mean and standard deviation of the train split on a 0–1 scale, and its class shares; nothing of
+other splits, because training depends on it. What is scored and drawn later is also kept at native size, under the name
+of the split it counts for: with a hold-out, validation frames come from IDD-Lite's train folder.
 """
 
 import hashlib
@@ -52,8 +52,8 @@ class Pixels(NamedTuple):
     native_size: tuple[int, int]
 
 
-def build(raw: Path, arrays: Path, native: Path, params: PreprocessParams) -> dict[str, Any]:
-    """Write the arrays of ``raw`` into ``arrays`` and the evaluated frames into ``native``; return ``stats.json``.
+def build(raw: Path, arrays: Path, native: Path, params: PreprocessParams) -> dict[str, int]:
+    """Write the arrays of ``raw`` into ``arrays`` and the evaluated frames into ``native``; count frames per split.
 
     Frames are decoded, resized and appended one after another, so memory does not grow with their number.
 
@@ -83,10 +83,9 @@ def build(raw: Path, arrays: Path, native: Path, params: PreprocessParams) -> di
                     stats.add(pixels)
                 rows.append(Row(Frame(split, frame.drive, frame.name), *pixels.native_size))
         write_rows(partials["frames.csv"], rows)
-        summary = {"frames": {split: len(frames) for split, frames in splits.items()}, **stats.summary()}
-        partials["stats.json"].write_text(json.dumps(summary, indent=2) + "\n")
+        partials["stats.json"].write_text(json.dumps(stats.summary(), indent=2) + "\n")
         _copy_native(raw, splits, native_partial)
-    return summary
+    return {split: len(frames) for split, frames in splits.items()}
 
 
 def choose_splits(raw: Path, validation: str) -> dict[str, list[Frame]]:

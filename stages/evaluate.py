@@ -42,7 +42,7 @@ def main() -> None:
         outputs.new_files(METRICS, CONFUSION, FRAMES) as [metrics_file, confusion_file, frames_file],
     ):
         for split in ("val", "test"):
-            images, _ = arrays.load(ARRAYS, split)
+            images = arrays.load_images(ARRAYS, split)
             rows = arrays.read_rows(ARRAYS, split)
             predicted = predictor.predict(images, rows)
             for row, prediction in console.progress(predicted, len(rows), f"evaluate {split}"):

@@ -18,8 +18,8 @@ def main() -> None:
     Environment: SEGCORE_THREADS=N, threads that work; all cores if unset.
     """
     section = params.load("preprocess", preprocessing.PreprocessParams)
-    stats = preprocessing.build(Path("data/raw"), Path("data/arrays"), Path("data/native"), section)
-    print(", ".join(f"{count} {split}" for split, count in stats["frames"].items()), "frames")
+    counts = preprocessing.build(Path("data/raw"), Path("data/arrays"), Path("data/native"), section)
+    print(", ".join(f"{count} {split}" for split, count in counts.items()), "frames")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def load_data(where: Any) -> "Data":
     from segcore import arrays, frames, labels, training
 
     stats = json.loads((ARRAYS / "stats.json").read_text())
-    stores = [frames.FrameStore(*arrays.load(ARRAYS, split), where) for split in ("train", "val")]
+    stores = [frames.FrameStore(*arrays.load_labelled(ARRAYS, split), where) for split in ("train", "val")]
     share = [stats["share"][name] for name in labels.CLASSES]
     return training.Data(*stores, mean=stats["mean"], std=stats["std"], share=share)
 

@@ -1,0 +1,32 @@
+"""What several test modules share."""
+
+import pytest
+
+from tests.workspace import Trace, Workspace
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory) -> tuple[Workspace, dict[str, Trace]]:
+    """A workspace where DVC has run all stages, the results committed, and what each stage was seen to do."""
+    workspace = Workspace.create(tmp_path_factory.mktemp("finished") / "workspace")
+    traces = workspace.repro_traced()
+    workspace.commit("results")
+    return workspace, traces
+
+
+@pytest.fixture(scope="session")
+def finished(first_run) -> Workspace:
+    """A workspace where DVC has run all stages, the results committed. Tests leave it as it is."""
+    return first_run[0]
+
+
+@pytest.fixture(scope="session")
+def traces(first_run) -> dict[str, Trace]:
+    """What each stage was seen to do when DVC ran it."""
+    return first_run[1]
+
+
+@pytest.fixture
+def workspace(finished, tmp_path) -> Workspace:
+    """A copy of the finished workspace, to change."""
+    return finished.copy(tmp_path / "workspace")
