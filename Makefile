@@ -1,10 +1,13 @@
 # One command each for the things people do here; `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
-BIN := $(CURDIR)/.venv/bin
+BIN := .venv/bin
 # DVC runs the stages with whatever `python` it finds first, so the environment comes first.
-export PATH := $(BIN):$(PATH)
-export URL  # by way of the environment, so that the shell does not read what is in it
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# By way of the environment and unexpanded, so that neither make nor the shell reads what is in them.
+override ARCHIVE := $(value ARCHIVE)
+override URL := $(value URL)
+export ARCHIVE URL
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro test lint format data lock clean
@@ -18,34 +21,33 @@ install: .venv/installed  ## make .venv and install requirements.lock into it
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 repro: install  ## run what changed in the pipeline, then print the scores and where the pictures are
-	$(BIN)/dvc repro
+	$(BIN)/python -m dvc repro
 	@$(BIN)/python -m segcore.scoreboard
 
 test: install  ## run all tests
 	$(BIN)/python -m pytest
 
-data: install  ## put an IDD-Lite archive under DVC: make data ARCHIVE=/path/to/it or URL="https://..."
-ifdef ARCHIVE
-	cp -f "$(ARCHIVE)" data/idd-lite.tar.gz
-else ifdef URL
-	$(BIN)/dvc get-url --force "$$URL" data/idd-lite.tar.gz
-else
-	@echo 'which archive? make data ARCHIVE=/path/to/idd-lite.tar.gz, or make data URL="https://..."' >&2; exit 1
-endif
-	$(BIN)/dvc add data/idd-lite.tar.gz
+data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz, or URL='https://...'
+	@if [[ -n $$URL ]]; then $(BIN)/python -m dvc get-url --force "$$URL" data/idd-lite.tar.gz; \
+	elif [[ -z $$ARCHIVE ]]; then \
+	    echo "which archive? make data ARCHIVE=/path/to/the.tar.gz, or make data URL='https://...'" >&2; exit 1; \
+	elif [[ ! $$ARCHIVE -ef data/idd-lite.tar.gz ]]; then \
+	    cp --remove-destination "$$ARCHIVE" data/idd-lite.tar.gz; \
+	fi
+	$(BIN)/python -m dvc add data/idd-lite.tar.gz
 	@echo 'now: dvc exp run -S fetch.source=data/idd-lite.tar.gz'
 
 lint: install  ## check style
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 format: install  ## apply style
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from segcore.console import UserError
+from segcore.console import UserError, open_with_progress
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
@@ -68,7 +68,7 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
     """
     names, total = _Names(), 0
     try:
-        with archive.open("rb") as file:
+        with open_with_progress(archive, "unpack") as file:
             for count, member in enumerate(_members(file), start=1):
                 if count > MAX_MEMBERS:
                     raise _Refused(f"more than {MAX_MEMBERS:,} members")

@@ -50,10 +50,20 @@ def load_labelled(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_rows(arrays: Path, split: str) -> list[Row]:
-    """The frames of ``split`` in array order."""
-    table = pd.read_csv(arrays / "frames.csv", dtype={"drive": str, "frame": str}, keep_default_na=False)
-    table = table[table["split"] == split]
-    return [Row(Frame(split, row.drive, row.frame), row.height, row.width) for row in table.itertuples()]
+    """The frames of ``split`` in array order.
+
+    Raises:
+        UserError: if frames.csv is not the table that :func:`write_rows` writes.
+    """
+    path = arrays / "frames.csv"
+    types = dict.fromkeys(COLUMNS, str) | {"height": int, "width": int}
+    try:
+        table = pd.read_csv(path, dtype=types, usecols=COLUMNS, keep_default_na=False)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not the table that preprocess writes ({reason}); run `dvc repro`") from None
+    rows = table[table["split"] == split].itertuples()
+    return [Row(Frame(split, row.drive, row.frame), row.height, row.width) for row in rows]
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
@@ -87,7 +97,7 @@ def _map(path: Path, ndim: int) -> np.ndarray:
     try:
         # Copy-on-write, because torch warns of arrays that it may not write to.
         array = np.load(path, mmap_mode="c", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a complete .npy file ({error}); run `dvc repro preprocess`") from None
     if array.dtype != np.uint8 or array.ndim != ndim:
         raise UserError(f"{path}: {ndim}-dimensional uint8 was expected; run `dvc repro preprocess`")

@@ -2,7 +2,8 @@
 
 What is drawn is a function of (seed, step) alone, so a run can be repeated, or taken up again, from any step.
 All geometry is one affine map per frame, applied by one sampling of the frame (bilinear) and one of its labels
-(nearest). What comes into view from outside the frame is black, and void in the labels.
+(nearest). What comes into view from outside the frame is black, before the
+colours are changed, and void in the labels.
 """
 
 from typing import NamedTuple

@@ -100,7 +100,7 @@ def _decode(root: Path, path: Path, kind: str, problems: list[str]) -> Image.Ima
             return picture
     except UnidentifiedImageError:
         problems.append(f"{path}: not a {kind} picture")
-    except Exception as error:  # which one, depends on where Pillow's parser tripped
+    except Exception as error:  # which one depends on where Pillow's parser tripped
         problems.append(f"{path}: unreadable ({error})")
     return None
 

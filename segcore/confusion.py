@@ -32,3 +32,8 @@ def pixel_accuracy(matrix: Tensor) -> float | None:
     """The share of counted pixels whose class is right; ``None`` where no pixel counts."""
     total = int(matrix.sum())
     return int(matrix.diag().sum()) / total if total else None
+
+
+def rounded(score: float | None) -> float | None:
+    """4 decimals, so that a diff of metrics stays readable."""
+    return None if score is None else round(score, 4)

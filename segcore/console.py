@@ -5,7 +5,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import typer
 
@@ -57,3 +59,17 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     else:
         yield from items
     print(f"{what}: {total} in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def open_with_progress(path: Path, what: str) -> Iterator[BinaryIO]:
+    """Open a file to read its bytes, on a terminal with a bar that follows how far it was read."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import open as rich_open
+
+        with rich_open(path, "rb", description=what, console=Console(stderr=True)) as file:
+            yield file
+    else:
+        with path.open("rb") as file:
+            yield file

@@ -1,6 +1,8 @@
 """Where torch computes: device, threads, precision, and the settings that make a run repeatable bit for bit."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -39,6 +41,16 @@ def prepare(device: torch.device) -> None:
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over each tensor
     torch.backends.cudnn.benchmark = False  # its choice of kernel may differ from run to run
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32; convolutions would take 10 bits of 23
+
+
+@contextmanager
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Turn a device that runs out of memory into a UserError that says what to do."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise UserError(f"the device is out of memory: {advice}") from None
 
 
 def usable_precision(wanted: str, device: torch.device) -> str:

@@ -11,23 +11,14 @@ from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from pydantic import Field
 
 from segcore.labels import CLASSES, PALETTE, VOID, VOID_COLOUR
-from segcore.params import Section
 
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (100, 100, 100)
 TITLE_SIZE, TEXT_SIZE, GAP = 19, 16, 8
 
 _COLOURS = np.full((256, 3), VOID_COLOUR, np.uint8)
 _COLOURS[: len(PALETTE)] = PALETTE
-
-
-class RenderParams(Section):
-    """The section ``render``: how many frames are drawn."""
-
-    frames: int = Field(ge=1, le=50)  # the worst so many of the validation frames, as many median, as many best
-    test_frames: int = Field(ge=0, le=50)
 
 
 def colourise(labels: np.ndarray) -> Image.Image:

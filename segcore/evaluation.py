@@ -13,10 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from segcore.confusion import confusion_matrix, iou, mean_iou, pixel_accuracy
+from segcore.confusion import confusion_matrix, iou, mean_iou, pixel_accuracy, rounded
 from segcore.labels import CLASSES
 
 PROTOCOL_SIZE = (256, 128)  # width, height
+
+
+def _zeros() -> Tensor:
+    return torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
 
 
 @dataclass
@@ -24,8 +28,8 @@ class Evaluation:
     """Counts of all frames so far; the sums of :attr:`frames` give ``miou`` exactly."""
 
     frames: list[dict[str, Any]] = field(default_factory=list)
-    protocol: Tensor = field(default_factory=lambda: _matrix(np.empty(0), np.empty(0)))
-    native: Tensor = field(default_factory=lambda: _matrix(np.empty(0), np.empty(0)))
+    protocol: Tensor = field(default_factory=_zeros)
+    native: Tensor = field(default_factory=_zeros)
     pixels: int = 0
 
     def add(self, drive: str, frame: str, truth: np.ndarray, prediction: np.ndarray) -> None:
@@ -47,10 +51,10 @@ class Evaluation:
     def metrics(self) -> dict[str, Any]:
         """``metrics/evaluate.json``: 4 decimals, ``None`` for a class that is nowhere, which the means leave out."""
         return {
-            "miou": _rounded(mean_iou(self.protocol)),
-            "miou_native": _rounded(mean_iou(self.native)),
-            "pixel_accuracy": _rounded(pixel_accuracy(self.protocol)),
-            "iou": {name: _rounded(value) for name, value in zip(CLASSES, iou(self.protocol), strict=True)},
+            "miou": rounded(mean_iou(self.protocol)),
+            "miou_native": rounded(mean_iou(self.native)),
+            "pixel_accuracy": rounded(pixel_accuracy(self.protocol)),
+            "iou": {name: rounded(value) for name, value in zip(CLASSES, iou(self.protocol), strict=True)},
         }
 
     def confusion(self) -> list[dict[str, Any]]:
@@ -72,7 +76,3 @@ def _protocol_size(labels: np.ndarray) -> np.ndarray:
 
 def _matrix(truth: np.ndarray, prediction: np.ndarray) -> Tensor:
     return confusion_matrix(torch.tensor(truth.ravel()), torch.tensor(prediction.ravel()), len(CLASSES))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

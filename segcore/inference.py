@@ -30,7 +30,8 @@ class Predictor:
         state, about = load_weights(path)
         try:
             classes, self.size = about["classes"], tuple(about["input_size"])
-            self.precision = usable_precision(about["precision"], device)
+            self.trained_in = about["precision"]
+            self.precision = usable_precision(self.trained_in, device)
             self._network = ERFNet(len(CLASSES), about["params"]["model"]["encoder_only"])
             self._normalise = Normalise(about["mean"], about["std"], device)
         except (KeyError, TypeError) as error:
@@ -63,7 +64,13 @@ class Predictor:
         return scores.float()
 
     def predict(self, images: np.ndarray, rows: list[Row], batch_size: int = 8) -> Iterator[tuple[Row, np.ndarray]]:
-        """Yield each row with its predicted class ids, uint8 h×w at native size, of frames N×H×W×3."""
+        """Yield each row with its predicted class ids, uint8 h×w at native size, of frames N×H×W×3.
+
+        Raises:
+            UserError: if there are not as many rows as frames, or for what :meth:`scores` refuses.
+        """
+        if len(rows) != len(images):
+            raise UserError(f"frames.csv has {len(rows)} rows for {len(images)} frames; run `dvc repro preprocess`")
         for start in range(0, len(rows), batch_size):
             batch = slice(start, start + batch_size)
             for row, scores in zip(rows[batch], self.scores(images[batch]), strict=True):

@@ -1,4 +1,4 @@
-"""Outputs that appear complete or not at all: written beside their place under a ``.partial`` name, then renamed."""
+"""Outputs that appear complete or not at all: made beside their place under a ``.partial`` name, then renamed."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,61 +7,91 @@ from pathlib import Path
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; on success it replaces ``path``, on any error ``path`` stays as it was."""
-    partial, old = _beside(path, "partial"), _beside(path, "old")
-    if old.exists() and not path.exists():  # a run was killed between the two renames below
-        old.rename(path)
-    for debris in (partial, old):
-        shutil.rmtree(debris, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+def new_outputs(*paths: Path) -> Iterator[list[Path]]:
+    """Give a free path for each of ``paths``, to make a file or a folder at.
 
-
-@contextmanager
-def new_files(*paths: Path) -> Iterator[list[Path]]:
-    """Give one temporary path for each of ``paths``; on success each replaces its own, on any error none does."""
-    partials = [_beside(path, "partial") for path in paths]
-    for partial in partials:
+    On success these replace ``paths``, all of them; on any error, also while they are renamed, all stay as they were.
+    """
+    partials, olds = ([_beside(path, ending) for path in paths] for ending in ("partial", "old"))
+    for path, partial, old in zip(paths, partials, olds, strict=True):
+        _remove(partial)
+        if old.exists():  # a run was killed while it renamed
+            _put_back(old, path)
         partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partials
-        for partial, path in zip(partials, paths, strict=True):
-            partial.replace(path)
+        with _old_ones_aside(paths, olds):
+            for partial, path in zip(partials, paths, strict=True):
+                partial.rename(path)
     finally:
         for partial in partials:
-            partial.unlink(missing_ok=True)
+            _remove(partial)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which replaces ``path`` as :func:`new_outputs` does."""
+    with new_outputs(path) as [partial]:
+        partial.mkdir()
+        yield partial
 
 
 @contextmanager
 def live_file(path: Path) -> Iterator[Callable[[str], None]]:
     """Give a function that replaces the text of ``path``, again and again; on any error the file is as it was."""
-    old = _beside(path, "old")
+    partial, old = _beside(path, "partial"), _beside(path, "old")
     if old.exists():  # a run was killed
         old.replace(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        shutil.copyfile(path, old)
 
     def write(text: str) -> None:
-        with new_files(path) as [partial]:
-            partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
 
+    if path.exists():
+        with new_outputs(old) as [copy]:  # whole or not there
+            shutil.copyfile(path, copy)
     try:
         yield write
     except BaseException:
-        path.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         if old.exists():
             old.replace(path)
+        else:
+            path.unlink(missing_ok=True)
         raise
     old.unlink(missing_ok=True)
+
+
+@contextmanager
+def _old_ones_aside(paths: tuple[Path, ...], olds: list[Path]) -> Iterator[None]:
+    """Move what stands at ``paths`` to ``olds``; on an error put it back, else remove it."""
+    aside: list[tuple[Path, Path]] = []
+    try:
+        for path, old in zip(paths, olds, strict=True):
+            if path.exists():
+                path.rename(old)
+            aside.append((path, old))
+        yield
+    except BaseException:
+        for path, old in aside:
+            _put_back(old, path)
+        raise
+    for _, old in aside:
+        _remove(old)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    _remove(path)
+    if old.exists():
+        old.rename(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -1,15 +1,13 @@
 """Pages for people: frames beside their ground truth, what was predicted, and where that is wrong."""
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from segcore.console import UserError
 from segcore.drawing import error_map, grid, legend, overlay, page, panel
 from segcore.idd_lite import Frame
-from segcore.labels import CLASSES, VOID
+from segcore.pictures import read_image, read_labels
 from segcore.ranking import Scored, evenly
 
 NATIVE = Path("data/native")
@@ -58,43 +56,9 @@ def val_pictures(frame: Frame) -> dict[str, Image.Image]:
 
 def read_predicted(frame: Frame) -> tuple[Image.Image, np.ndarray]:
     """Read a frame, RGB, and the class ids predicted for it."""
-    image = read_image(NATIVE / frame.image).convert("RGB")
+    image = read_image(NATIVE / frame.image)
     path = PREDICTIONS / frame.split / frame.drive / frame.label.name
     return image, read_labels(path, image.size)
-
-
-def read_image(path: Path) -> Image.Image:
-    """Read a picture whole.
-
-    Raises:
-        UserError: if it is damaged.
-    """
-    content = BytesIO(path.read_bytes())
-    try:
-        image = Image.open(content)
-        image.load()
-    except (OSError, SyntaxError, ValueError):
-        raise UserError(f"{path}: not a picture, or damaged; remove it and run `dvc repro`") from None
-    return image
-
-
-def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read class ids, uint8 H×W, of a frame whose width and height are ``size``.
-
-    Raises:
-        UserError: if it is not an 8-bit grey picture of that size with class ids and void only.
-    """
-    picture = read_image(path)
-    if picture.mode != "L":
-        raise UserError(f"{path}: 8-bit grey was expected, its mode is {picture.mode}; run `dvc repro`")
-    if picture.size != size:
-        found, expected = ("×".join(map(str, pair)) for pair in (picture.size, size))
-        raise UserError(f"{path}: its size is {found}, its frame's {expected}; run `dvc repro`")
-    labels = np.asarray(picture)
-    strange = labels[(labels >= len(CLASSES)) & (labels != VOID)]
-    if strange.size:
-        raise UserError(f"{path}: {strange[0]} is no class id; run `dvc repro`")
-    return labels
 
 
 def _title(scored: Scored) -> str:

@@ -15,7 +15,7 @@ PARAMS = Path("params.yaml")
 
 
 class Section(BaseModel):
-    """Base of a section: no key it does not know, no silent change of type (``true`` is not 1, ``"3"`` is not 3)."""
+    """Base of a section: no key it does not know, no silent change of type (``true`` is not 1, ``"3"`` no integer)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 

@@ -20,8 +20,9 @@ from segcore.arrays import LABELLED, ArrayWriter, Row, write_rows
 from segcore.console import UserError, progress
 from segcore.idd_lite import SPLITS, Frame, list_frames
 from segcore.labels import CLASSES, VOID
-from segcore.outputs import new_files, new_folder
+from segcore.outputs import new_outputs
 from segcore.params import Section
+from segcore.pictures import read_image, read_labels
 from segcore.workers import map_in_order
 
 HOLDOUT_SHARE = 1 / 7  # nearly the share of the official validation split in the labelled frames: 204 of 1607
@@ -66,8 +67,8 @@ def build(raw: Path, arrays: Path, native: Path, params: PreprocessParams) -> di
     stats = Statistics()
     rows: list[Row] = []
     with ExitStack() as stack:
-        native_partial = stack.enter_context(new_folder(native))
-        partials = dict(zip(names, stack.enter_context(new_files(*(arrays / n for n in names))), strict=True))
+        native_partial, *files = stack.enter_context(new_outputs(native, *(arrays / name for name in names)))
+        partials = dict(zip(names, files, strict=True))
         for split, frames in splits.items():
             shape = (len(frames), params.height, params.width)
             images = stack.enter_context(ArrayWriter(partials[f"{split}_images.npy"], (*shape, 3)))
@@ -139,17 +140,18 @@ class Statistics:
 
 
 def _read(raw: Path, frame: Frame, params: PreprocessParams) -> Pixels:
+    picture = read_image(raw / frame.image)
     size = (params.width, params.height)
-    with Image.open(raw / frame.image) as picture:
-        native_size = (picture.height, picture.width)
-        image = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR))
-    if frame.split not in LABELLED:
-        return Pixels(image, None, native_size)
-    with Image.open(raw / frame.label) as picture:
-        return Pixels(image, np.asarray(picture.resize(size, Image.Resampling.NEAREST)), native_size)
+    image = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+    label = None
+    if frame.split in LABELLED:
+        ids = Image.fromarray(read_labels(raw / frame.label, picture.size))
+        label = np.asarray(ids.resize(size, Image.Resampling.NEAREST))
+    return Pixels(image, label, (picture.height, picture.width))
 
 
 def _copy_native(raw: Path, splits: dict[str, list[Frame]], native: Path) -> None:
+    native.mkdir()
     for split in ("val", "test"):
         for frame in splits[split]:
             counted = Frame(split, frame.drive, frame.name)

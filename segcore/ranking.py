@@ -5,12 +5,21 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pandas as pd
+from pydantic import Field
 
 from segcore.console import UserError
 from segcore.idd_lite import Frame
 from segcore.labels import CLASSES
+from segcore.params import Section
 
 T = TypeVar("T")
+
+
+class RenderParams(Section):
+    """The section ``render``: how many frames are drawn."""
+
+    frames: int = Field(ge=1, le=50)  # the worst so many of the validation frames, as many median, as many best
+    test_frames: int = Field(ge=0, le=50)
 
 
 class Scored(NamedTuple):

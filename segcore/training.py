@@ -28,6 +28,7 @@ from segcore.labels import CLASSES, VOID
 from segcore.params import Real, Section
 
 ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
+REMEDY = "choose a smaller train.lr, or train.precision=fp32"
 
 
 class TrainParams(Section):
@@ -108,28 +109,25 @@ class Training:
         """Train epoch by epoch; ``tick(frames)`` is called after every step.
 
         Raises:
-            UserError: if a loss is not finite, with the epoch and the step, or the device runs out of memory.
+            UserError: if a loss is not finite, with the epoch and the step.
         """
         started = time.monotonic()
-        try:
-            for number in range(1, self.params.epochs + 1):
-                begun = time.monotonic()
-                loss = self._train_epoch(number, tick)
-                seconds = time.monotonic() - begun
-                last = number == self.params.epochs
-                validated = last or number % self.params.validate_every == 0
-                yield Epoch(
-                    number=number,
-                    loss=loss,
-                    lr=learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps),
-                    val_miou=self.validate() if validated else None,
-                    frames_per_second=self.steps_per_epoch * self.params.batch_size / seconds,
-                    seconds_left=(time.monotonic() - started) / number * (self.params.epochs - number),
-                )
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f"{self.device} is out of memory with train.batch_size={self.params.batch_size}: choose a smaller one"
-            ) from None
+        for number in range(1, self.params.epochs + 1):
+            begun = time.monotonic()
+            loss = self._train_epoch(number, tick)
+            seconds = time.monotonic() - begun
+            last = number == self.params.epochs
+            validated = last or number % self.params.validate_every == 0
+            yield Epoch(
+                number=number,
+                loss=loss,
+                lr=learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps),
+                val_miou=self.validate() if validated else None,
+                frames_per_second=self.steps_per_epoch * self.params.batch_size / seconds,
+                seconds_left=(time.monotonic() - started) / number * (self.params.epochs - number),
+            )
+        if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
+            raise UserError(f"the last step made weights that are not finite: {REMEDY}")  # no loss came after it
 
     def _train_epoch(self, number: int, tick: Callable[[int], None]) -> float:
         self.model.train()
@@ -146,7 +144,7 @@ class Training:
         if len(broken):
             raise UserError(
                 f"the loss is {losses[broken[0]].item()} in epoch {number}, step {int(broken[0]) + 1} of "
-                f"{self.steps_per_epoch}: choose a smaller train.lr, or train.precision=fp32"
+                f"{self.steps_per_epoch}: {REMEDY}"
             )
         return losses.mean().item()
 
@@ -186,8 +184,8 @@ def learning_rate(params: TrainParams, step: int, steps: int) -> float:
     """The learning rate of ``step``, counted from 0, of ``steps``.
 
     one_cycle: from lr/25 up to lr over the first 30 % of the steps and down to lr/250,000 at the last, both along a
-    cosine (Smith and Topin 2018, with the defaults of torch's ``OneCycleLR``). poly: lr · (1 - step/steps)^0.9, as
-    ERFNet was trained.
+    cosine (Smith and Topin 2018; the learning rate, and not the momentum, of torch's ``OneCycleLR``). poly:
+    lr · (1 - step/steps)^0.9, as ERFNet was trained, but step by step and not epoch by epoch.
     """
     if params.schedule == "constant":
         return params.lr

@@ -1,6 +1,7 @@
 """Predict val and test, and score val."""
 
 import json
+import sys
 from pathlib import Path
 
 from segcore import console
@@ -28,18 +29,19 @@ def main() -> None:
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset.
     """
-    import numpy as np
     from PIL import Image
 
-    from segcore import arrays, device, evaluation, inference, outputs
+    from segcore import arrays, device, evaluation, inference, outputs, pictures
 
     where = device.find_device()
     device.prepare(where)
     predictor = inference.Predictor(MODEL, where)
+    if predictor.precision != predictor.trained_in:
+        print(f"{where} has no {predictor.trained_in}: computing in {predictor.precision}", file=sys.stderr)
     result = evaluation.Evaluation()
     with (
-        outputs.new_folder(PREDICTIONS) as folder,
-        outputs.new_files(METRICS, CONFUSION, FRAMES) as [metrics_file, confusion_file, frames_file],
+        device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
+        outputs.new_outputs(PREDICTIONS, METRICS, CONFUSION, FRAMES) as [folder, metrics, confusion, frames],
     ):
         for split in ("val", "test"):
             images = arrays.load_images(ARRAYS, split)
@@ -50,11 +52,11 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(prediction).save(target)
                 if split == "val":
-                    with Image.open(NATIVE / row.frame.label) as truth:
-                        result.add(row.frame.drive, row.frame.name, np.asarray(truth), prediction)
-        metrics_file.write_text(json.dumps(result.metrics(), indent=2) + "\n")
-        confusion_file.write_text(json.dumps(result.confusion(), indent=2) + "\n")
-        result.table().to_csv(frames_file, index=False)
+                    truth = pictures.read_labels(NATIVE / row.frame.label, (row.width, row.height))
+                    result.add(row.frame.drive, row.frame.name, truth, prediction)
+        metrics.write_text(json.dumps(result.metrics(), indent=2) + "\n")
+        confusion.write_text(json.dumps(result.confusion(), indent=2) + "\n")
+        result.table().to_csv(frames, index=False)
     print(f"ground truth of val: {result.valid:,} valid and {result.pixels - result.valid:,} void pixels")
 
 

@@ -4,11 +4,10 @@ from functools import partial
 from pathlib import Path
 
 from segcore import console, pages
-from segcore.drawing import RenderParams
 from segcore.idd_lite import list_frames
 from segcore.outputs import new_folder
 from segcore.params import load
-from segcore.ranking import evenly, rank, worst_median_best
+from segcore.ranking import RenderParams, evenly, rank, worst_median_best
 from segcore.workers import map_in_order
 
 COUNTS = Path("metrics/frames.csv")

@@ -34,28 +34,28 @@ def main() -> None:
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset.
     """
-    from segcore import augment, device, erfnet, outputs, training, weights
+    from segcore import augment, confusion, device, erfnet, outputs, training, weights
 
     train = params.load("train", training.TrainParams)
     model = params.load("model", erfnet.ModelParams)
     augmentation = params.load("augment", augment.AugmentParams)
     where = device.find_device()
     device.prepare(where)
-    run = training.Training(train, model, augmentation, load_data(where), where)
-    if run.precision != train.precision:
-        typer.echo(f"{where} has no {train.precision}: computing in {run.precision}", err=True)
-
     with (
-        outputs.new_files(MODEL, METRICS) as [model_file, metrics_file],
+        device.explain_out_of_memory("choose a smaller train.batch_size"),
         outputs.live_file(CURVES) as rewrite,
+        outputs.new_outputs(MODEL, METRICS) as [model_file, metrics_file],
     ):
+        run = training.Training(train, model, augmentation, load_data(where), where)
+        if run.precision != train.precision:
+            typer.echo(f"{where} has no {train.precision}: computing in {run.precision}", err=True)
         curves = "epoch\tloss\tlr\tval_miou\n"
         with progress(run) as (tick, report):
             for epoch in run.epochs(tick):
                 report(epoch)
                 curves += curve_row(epoch)
                 rewrite(curves)
-        metrics = {"loss": round(epoch.loss, 4), "val_miou": rounded(epoch.val_miou)}
+        metrics = {"loss": round(epoch.loss, 4), "val_miou": confusion.rounded(epoch.val_miou)}
         metrics_file.write_text(json.dumps(metrics, indent=2) + "\n")
         weights.save_weights(model_file, run.network.state_dict(), describe(run, model))
 
@@ -64,10 +64,15 @@ def load_data(where: Any) -> "Data":
     """The train and val arrays, on the device where they fit, and the statistics of train."""
     from segcore import arrays, frames, labels, training
 
-    stats = json.loads((ARRAYS / "stats.json").read_text())
     stores = [frames.FrameStore(*arrays.load_labelled(ARRAYS, split), where) for split in ("train", "val")]
-    share = [stats["share"][name] for name in labels.CLASSES]
-    return training.Data(*stores, mean=stats["mean"], std=stats["std"], share=share)
+    path = ARRAYS / "stats.json"
+    try:
+        stats = json.loads(path.read_text())
+        share = [stats["share"][name] for name in labels.CLASSES]
+        return training.Data(*stores, mean=stats["mean"], std=stats["std"], share=share)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"not the statistics that preprocess writes ({error!r})"
+        raise console.UserError(f"{path}: {reason}; run `dvc repro preprocess`") from None
 
 
 def describe(run: "Training", model: Any) -> dict[str, Any]:
@@ -108,14 +113,9 @@ def curve_row(epoch: "Epoch") -> str:
     return f"{epoch.number}\t{epoch.loss:.4f}\t{epoch.lr:.4g}\t{validation}\n"
 
 
-def rounded(value: float | None) -> float | None:
-    """4 decimals, so that a diff of metrics stays readable."""
-    return None if value is None else round(value, 4)
-
-
 @contextmanager
 def progress(run: "Training") -> Iterator[tuple[Callable[[int], None], Callable[["Epoch"], None]]]:
-    """Give ``tick(frames)`` and ``report(epoch)``: a progress bar on a terminal, else one line an epoch."""
+    """Give ``tick(frames)`` and ``report(epoch)``: one line an epoch, on a terminal above a bar."""
     epochs = run.params.epochs
 
     def line(epoch: "Epoch") -> str:
@@ -130,20 +130,11 @@ def progress(run: "Training") -> Iterator[tuple[Callable[[int], None], Callable[
         return
 
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress
 
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"epoch 1/{epochs}", total=run.steps * run.params.batch_size)
-        yield (
-            lambda frames: bar.advance(task, frames),
-            lambda epoch: bar.update(task, description=line(epoch)),
-        )
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=run.steps * run.params.batch_size)
+        yield lambda frames: bar.advance(task, frames), lambda epoch: bar.console.out(line(epoch), highlight=False)
 
 
 def minutes(seconds: float) -> str:

@@ -52,6 +52,20 @@ def test_an_unknown_parameter(workspace):
     assert_above_dvcs(failing_repro(workspace), "render", "params.yaml: render.epochz: unknown parameter")
 
 
+def test_cuda_asked_for_where_there_is_none(workspace):
+    workspace.set_parameter("train.seed", 9)
+    workspace.environment["SEGCORE_DEVICE"] = "cuda:77"
+    assert_above_dvcs(failing_repro(workspace), "train", "SEGCORE_DEVICE=cuda:77: torch sees ")
+
+
+def test_a_checksum_that_is_another(workspace):
+    tiny.write_tar(workspace.root / "data/idd-lite.tar.gz", tiny.published())
+    workspace.set_parameter("fetch.source", "data/idd-lite.tar.gz")
+    workspace.set_parameter("fetch.sha256", "0" * 64)
+    ours = "data/idd-lite.tar.gz: another file than fetch.sha256 says"
+    assert_above_dvcs(failing_repro(workspace), "fetch", ours)
+
+
 def test_a_source_that_is_missing(workspace):
     """DVC looks for it before the stage runs, so the message is DVC's: it names the path."""
     workspace.set_parameter("fetch.source", "data/idd-lite.tar.gz")

@@ -41,7 +41,16 @@ def test_preparing_fixes_threads_and_asks_for_determinism(monkeypatch):
     monkeypatch.setenv("SEGCORE_THREADS", "1")
     device.prepare(CPU)
     assert torch.get_num_threads() == 1
+    assert not torch.backends.cudnn.allow_tf32  # fp32 means fp32
     torch.set_num_threads(before)
+
+
+def test_a_device_out_of_memory_says_what_to_do():
+    with (
+        pytest.raises(UserError, match="out of memory: choose a smaller train"),
+        device.explain_out_of_memory("choose a smaller train.batch_size"),
+    ):
+        raise torch.OutOfMemoryError("no room")
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
 

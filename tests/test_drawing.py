@@ -6,6 +6,7 @@ from segcore import drawing
 from segcore.console import UserError
 from segcore.labels import PALETTE, VOID, VOID_COLOUR
 from segcore.params import PARAMS, parse
+from segcore.ranking import RenderParams
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -128,4 +129,4 @@ def test_page_has_a_margin_on_each_side():
 )
 def test_wrong_params_are_named(key, value):
     with pytest.raises(UserError, match=rf"render\.{key}"):
-        parse({"frames": 3, "test_frames": 0, key: value}, drawing.RenderParams, PARAMS, "render")
+        parse({"frames": 3, "test_frames": 0, key: value}, RenderParams, PARAMS, "render")

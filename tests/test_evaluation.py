@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -144,10 +146,10 @@ def save_model(path: Path, state=None, **changes) -> None:
     weights.save_weights(path, state or ERFNet(7, encoder_only=True).state_dict(), about | changes)
 
 
-def stage(root: Path, **environment: str) -> subprocess.CompletedProcess:
+def stage(root: Path, preexec_fn=None, **environment: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
     command = [sys.executable, "-m", "stages.evaluate"]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, preexec_fn=preexec_fn)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -265,3 +267,28 @@ def test_the_stage_ends_with_a_message(workspace, spoil, environment, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert files(workspace) == before
+
+
+def test_a_full_disk_leaves_the_old_outputs(workspace):
+    write_old_outputs(workspace)
+    before = files(workspace)
+    done = stage(workspace, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900)))
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(workspace) == before
+
+
+@pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive")
+def test_the_pixels_of_idd_lites_validation_split():
+    """The published totals: a loader that sees others is wrong."""
+    result = Evaluation()
+    with tarfile.open(os.environ["IDD_LITE_ARCHIVE"]) as archive:
+        for member in archive:
+            if "/gtFine/val/" in member.name and member.name.endswith("_label.png"):
+                label = np.asarray(Image.open(archive.extractfile(member)))
+                result.add("any", member.name, label, np.where(label == 255, 0, label).astype(np.uint8))
+    assert result.valid == 14_815_509
+    assert result.pixels - result.valid == 3_051
+    assert result.native[0].sum() == 4_709_943
+    assert set(result.metrics()["iou"].values()) == {1.0}

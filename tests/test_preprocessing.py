@@ -14,7 +14,7 @@ from PIL import Image
 from segcore import arrays, preprocessing
 from segcore.console import UserError
 from segcore.preprocessing import PreprocessParams, build, choose_splits
-from tests.tiny import ids, jpeg, png
+from tests.tiny import ids, jpeg, palette_png, png
 
 PARAMS = PreprocessParams(height=16, width=32, validation="official")
 HOLDOUT = PARAMS.model_copy(update={"validation": "holdout"})
@@ -121,9 +121,25 @@ def test_the_same_bytes_for_any_number_of_threads(tmp_path, raw, monkeypatch, th
 def test_an_error_half_way_leaves_the_old_arrays(tmp_path, raw):
     expected = files(run(tmp_path)), files(tmp_path / "native")
     (raw / "leftImg8bit/test/81/000001_image.jpg").write_bytes(b"no JPEG")
-    with pytest.raises(OSError, match="cannot identify"):
+    with pytest.raises(UserError, match=r"81/000001_image\.jpg: not a picture, or damaged"):
         run(tmp_path)
     assert (files(tmp_path / "arrays"), files(tmp_path / "native")) == expected
+
+
+def test_labels_with_a_palette_give_their_indices(tmp_path, raw):
+    expected = files(run(tmp_path))
+    for path in raw.glob("gtFine/*/*/*.png"):
+        with Image.open(path) as picture:
+            ids = np.asarray(picture)
+        path.write_bytes(palette_png(ids))
+    assert files(run(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("content", ["", "split,drive\n", "split,drive,frame,height,width\nval,1,1,x,1\n"])
+def test_a_damaged_frames_csv_is_named(tmp_path, content):
+    (tmp_path / "frames.csv").write_text(content)
+    with pytest.raises(UserError, match=r"frames\.csv: not the table that preprocess writes"):
+        arrays.read_rows(tmp_path, "val")
 
 
 @pytest.mark.parametrize(("height", "reason"), [(20, "a multiple of 8"), (8, "greater than or equal to 16")])
@@ -132,10 +148,11 @@ def test_an_input_size_that_the_network_cannot_take_is_refused(height, reason):
         PreprocessParams(height=height, width=32, validation="official")
 
 
-def test_a_damaged_array_is_named(tmp_path, raw):
+@pytest.mark.parametrize("length", [0, 50, 500])
+def test_a_damaged_array_is_named(tmp_path, raw, length):
     folder = run(tmp_path)
     path = folder / "val_images.npy"
-    path.write_bytes(path.read_bytes()[:500])
+    path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match=r"val_images\.npy: not a complete \.npy file"):
         arrays.load_labelled(folder, "val")
 

@@ -1,5 +1,6 @@
 """The loop, the schedule and the loss, against torch's own and against numbers worked out by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -125,13 +126,71 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_step():
         next(epochs)
 
 
-def test_no_memory_left_names_the_batch_size(monkeypatch):
-    def step(*_):
-        raise torch.OutOfMemoryError("no room")
+def test_weights_that_the_last_step_broke_are_not_kept(monkeypatch):
+    run = make(epochs=1)
 
-    monkeypatch.setattr(Training, "_step", step)
-    with pytest.raises(UserError, match=r"out of memory with train\.batch_size=2"):
-        finish(make())
+    def validate():
+        with torch.no_grad():
+            run.model.encoder.initial_block.conv.bias[0] = math.inf
+        return 0.0
+
+    monkeypatch.setattr(run, "validate", validate)
+    with pytest.raises(UserError, match="the last step made weights that are not finite"):
+        finish(run)
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        ("train", {"optimizer": "adam"}),  # the same as adamw but for the weight decay
+        ("train", {"lr": 0.004}),
+        ("train", {"weight_decay": 0.1}),
+        ("train", {"schedule": "poly"}),
+        ("train", {"class_weights": "inverse_log"}),
+        ("train", {"precision": "bf16"}),
+        ("train", {"ema": 0.5}),
+        ("train", {"seed": 2}),
+        ("train", {"batch_size": 3}),
+        ("model", {"encoder_only": True}),
+        ("augment", {"flip": False}),
+        ("augment", {"shift": 3}),
+        ("augment", {"scale_max": 2}),
+        ("augment", {"brightness": 0.5}),
+    ],
+)
+def test_every_parameter_reaches_the_weights(section, changes):
+    """Two steps with one parameter changed end in other weights."""
+    base = {"train": PARAMS | {"epochs": 1, "weight_decay": 0.01}, "model": {"encoder_only": False}}
+    base["augment"] = PLAIN.model_dump()
+    shares = dict(share=[0.9, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01])
+
+    def encoder(values):
+        sections = TrainParams(**values["train"]), ModelParams(**values["model"]), AugmentParams(**values["augment"])
+        run = Training(*sections, dataclasses.replace(data(), **shares), CPU)
+        finish(run)
+        return run.network.encoder
+
+    other = base | {section: base[section] | changes}
+    assert not same(encoder(base), encoder(other))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("encoder_only", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
+    cuda = torch.device("cuda", 0)
+    device.prepare(cuda)
+    networks = []
+    for _ in range(2):
+        plain = data()
+        stores = [FrameStore(store._images.numpy(), store._labels.numpy(), cuda) for store in (plain.train, plain.val)]
+        on_cuda = dataclasses.replace(plain, train=stores[0], val=stores[1])
+        params = TrainParams(**(PARAMS | {"precision": precision, "ema": 0.9}))
+        run = Training(params, ModelParams(encoder_only=encoder_only), PLAIN, on_cuda, cuda)
+        finish(run)
+        networks.append(run.network)
+    assert same(*networks)
 
 
 def test_the_average_is_what_is_kept():
