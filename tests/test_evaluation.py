@@ -2,9 +2,6 @@
 
 import json
 import os
-import resource
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -21,8 +18,8 @@ from segcore.evaluation import Evaluation
 from segcore.idd_lite import Frame
 from segcore.labels import CLASSES
 from stages import evaluate
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.running import assert_fails, run_stage
+from tests.tiny import contents
 
 
 def nearest(labels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -146,18 +143,8 @@ def save_model(path: Path, state=None, **changes) -> None:
     weights.save_weights(path, state or ERFNet(7, encoder_only=True).state_dict(), about | changes)
 
 
-def stage(root: Path, preexec_fn=None, **environment: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
-    command = [sys.executable, "-m", "stages.evaluate"]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, preexec_fn=preexec_fn)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
 def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
-    done = stage(workspace)
+    done = run_stage("evaluate", workspace)
     assert done.returncode == 0, done.stderr
     pairs = []
     for row in arrays.read_rows(workspace / "data/arrays", "val") + arrays.read_rows(workspace / "data/arrays", "test"):
@@ -169,7 +156,7 @@ def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
         if row.frame.split == "val":
             with Image.open(workspace / "data/native" / row.frame.label) as picture:
                 pairs.append((np.asarray(picture), prediction))
-    assert len(files(workspace / "data/predictions")) == 5
+    assert len(contents(workspace / "data/predictions")) == 5
     metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
     small = [(nearest(t, 128, 256), nearest(p, 128, 256)) for t, p in pairs]
     assert metrics["miou_native"] == round(np.mean(reference_iou(pairs)), 4)
@@ -185,7 +172,7 @@ def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
 
 def test_predictions_are_scores_interpolated_to_native_size(workspace):
     """The centre of each prediction is that of the network called directly."""
-    assert stage(workspace).returncode == 0
+    assert run_stage("evaluate", workspace).returncode == 0
     torch.manual_seed(4)
     network = ERFNet(7, encoder_only=True).eval()
     images = torch.from_numpy(np.load(workspace / "data/arrays/val_images.npy")).permute(0, 3, 1, 2) / 255
@@ -200,7 +187,7 @@ def test_no_test_frames_is_fine(workspace):
     np.save(workspace / "data/arrays/test_images.npy", np.empty((0, *SIZE, 3), dtype=np.uint8))
     rows = arrays.read_rows(workspace / "data/arrays", "val")
     arrays.write_rows(workspace / "data/arrays/frames.csv", rows)
-    done = stage(workspace)
+    done = run_stage("evaluate", workspace)
     assert done.returncode == 0, done.stderr
 
 
@@ -229,13 +216,13 @@ def damage(path: Path) -> None:
 def test_a_model_that_does_not_fit_leaves_the_old_outputs(workspace, monkeypatch, spoil, message):
     write_old_outputs(workspace)
     spoil(workspace / "data/model/erfnet.safetensors")
-    before = files(workspace)
+    before = contents(workspace)
     monkeypatch.chdir(workspace)
     with pytest.raises(UserError) as caught:
         evaluate.main()
     assert message in str(caught.value)
     assert len(str(caught.value)) < 500
-    assert files(workspace) == before
+    assert contents(workspace) == before
 
 
 def write_old_outputs(workspace: Path) -> None:
@@ -261,22 +248,18 @@ def missing_model(workspace: Path) -> None:
 def test_the_stage_ends_with_a_message(workspace, spoil, environment, message):
     write_old_outputs(workspace)
     spoil(workspace)
-    before = files(workspace)
-    done = stage(workspace, **environment)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert files(workspace) == before
+    before = contents(workspace)
+    done = run_stage("evaluate", workspace, **environment)
+    assert_fails(done, message)
+    assert contents(workspace) == before
 
 
 def test_a_full_disk_leaves_the_old_outputs(workspace):
     write_old_outputs(workspace)
-    before = files(workspace)
-    done = stage(workspace, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900)))
-    assert done.returncode == 1
-    assert "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert files(workspace) == before
+    before = contents(workspace)
+    done = run_stage("evaluate", workspace, file_limit=900)
+    assert_fails(done, "File too large")
+    assert contents(workspace) == before
 
 
 @pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive")

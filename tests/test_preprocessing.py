@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +13,11 @@ from PIL import Image
 from segcore import arrays, preprocessing
 from segcore.console import UserError
 from segcore.preprocessing import PreprocessParams, build, choose_splits
-from tests.tiny import ids, jpeg, palette_png, png
+from tests.running import ROOT, assert_fails, run_stage
+from tests.tiny import contents, ids, jpeg, palette_png, png
 
 PARAMS = PreprocessParams(height=16, width=32, validation="official")
 HOLDOUT = PARAMS.model_copy(update={"validation": "holdout"})
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def write_raw(root: Path, frames: dict[str, list[str]], size=(40, 28)) -> Path:
@@ -45,10 +44,6 @@ def raw(tmp_path):
 def run(tmp_path: Path, params: PreprocessParams = PARAMS) -> Path:
     build(tmp_path / "data/raw", tmp_path / "arrays", tmp_path / "native", params)
     return tmp_path / "arrays"
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_pixels_are_those_of_pillow(tmp_path, raw):
@@ -80,8 +75,8 @@ def test_statistics_are_those_of_the_whole_train_split(tmp_path, raw):
 
 def test_what_is_scored_and_drawn_is_kept_at_native_size(tmp_path, raw):
     run(tmp_path)
-    expected = {name: data for name, data in files(raw).items() if "/train/" not in name}
-    assert files(tmp_path / "native") == expected
+    expected = {name: data for name, data in contents(raw).items() if "/train/" not in name}
+    assert contents(tmp_path / "native") == expected
 
 
 def test_a_holdout_takes_whole_drives_of_train_and_leaves_the_official_val_alone(tmp_path, raw):
@@ -113,26 +108,26 @@ def test_an_empty_test_split_is_an_empty_array(tmp_path):
 
 @pytest.mark.parametrize("threads", ["1", "5"])
 def test_the_same_bytes_for_any_number_of_threads(tmp_path, raw, monkeypatch, threads):
-    expected = files(run(tmp_path))
+    expected = contents(run(tmp_path))
     monkeypatch.setenv("SEGCORE_THREADS", threads)
-    assert files(run(tmp_path)) == expected
+    assert contents(run(tmp_path)) == expected
 
 
 def test_an_error_half_way_leaves_the_old_arrays(tmp_path, raw):
-    expected = files(run(tmp_path)), files(tmp_path / "native")
+    expected = contents(run(tmp_path)), contents(tmp_path / "native")
     (raw / "leftImg8bit/test/81/000001_image.jpg").write_bytes(b"no JPEG")
     with pytest.raises(UserError, match=r"81/000001_image\.jpg: not a picture, or damaged"):
         run(tmp_path)
-    assert (files(tmp_path / "arrays"), files(tmp_path / "native")) == expected
+    assert (contents(tmp_path / "arrays"), contents(tmp_path / "native")) == expected
 
 
 def test_labels_with_a_palette_give_their_indices(tmp_path, raw):
-    expected = files(run(tmp_path))
+    expected = contents(run(tmp_path))
     for path in raw.glob("gtFine/*/*/*.png"):
         with Image.open(path) as picture:
             ids = np.asarray(picture)
         path.write_bytes(palette_png(ids))
-    assert files(run(tmp_path)) == expected
+    assert contents(run(tmp_path)) == expected
 
 
 @pytest.mark.parametrize("content", ["", "split,drive\n", "split,drive,frame,height,width\nval,1,1,x,1\n"])
@@ -157,19 +152,13 @@ def test_a_damaged_array_is_named(tmp_path, raw, length):
         arrays.load_labelled(folder, "val")
 
 
-def stage(root: Path, **options) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "stages.preprocess"]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, **options)
-
-
 def write_params(root: Path, text: str = "{height: 16, width: 32, validation: official}") -> None:
     (root / "params.yaml").write_text(f"preprocess: {text}\n")
 
 
 def test_the_stage_writes_all_its_outputs(tmp_path, raw):
     write_params(tmp_path)
-    done = stage(tmp_path)
+    done = run_stage("preprocess", tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "14 train, 1 val, 2 test frames\n"
     names = {path.name for path in (tmp_path / "data/arrays").iterdir()}
@@ -192,31 +181,24 @@ def test_the_stage_writes_all_its_outputs(tmp_path, raw):
 )
 def test_a_wrong_parameter_stops_the_stage_before_any_work(tmp_path, raw, text, message):
     write_params(tmp_path, text)
-    done = stage(tmp_path)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run_stage("preprocess", tmp_path)
+    assert_fails(done, message)
     assert not (tmp_path / "data/arrays").exists()
 
 
 def test_a_full_disk_leaves_the_old_arrays_and_no_debris(tmp_path, raw):
     write_params(tmp_path)
-    assert stage(tmp_path).returncode == 0
-    before = files(tmp_path / "data")
+    assert run_stage("preprocess", tmp_path).returncode == 0
+    before = contents(tmp_path / "data")
 
-    def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-
-    done = stage(tmp_path, preexec_fn=small_disk)
-    assert done.returncode == 1
-    assert "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert files(tmp_path / "data") == before
+    done = run_stage("preprocess", tmp_path, file_limit=10_000)
+    assert_fails(done, "File too large")
+    assert contents(tmp_path / "data") == before
 
 
 def test_missing_frames_are_told(tmp_path):
     write_params(tmp_path)
-    done = stage(tmp_path)
+    done = run_stage("preprocess", tmp_path)
     assert done.returncode == 1
     assert "data/raw: no train frames" in done.stderr
 
@@ -240,7 +222,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=root,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,

@@ -1,8 +1,3 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,8 +7,8 @@ from segcore.console import UserError
 from segcore.idd_lite import Frame
 from segcore.labels import CLASSES, PALETTE
 from stages import render
+from tests.running import run_stage
 
-ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 16, 12
 HEADER = "drive,frame,class,tp,fp,fn\n"
 SKY = 6
@@ -53,9 +48,7 @@ def make_project(folder, val=RANKED, test=TEST, frames=2, test_frames=2):
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "stages.render", *arguments]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    return run_stage("render", folder, *arguments, COLUMNS="100")
 
 
 def renders(folder):

@@ -7,6 +7,7 @@ from PIL import Image
 from segcore.console import UserError
 from segcore.labels import CLASSES, VOID
 from segcore.sample import SampleSpec, draw_frame, read_spec, write_sample
+from tests.tiny import contents
 
 BUILT_IN = Path(__file__).parents[1] / "data/sample.yaml"
 # IDD-Lite's own, over its train split, in %
@@ -21,10 +22,6 @@ def root(tmp_path_factory) -> Path:
         patch.setenv("SEGCORE_THREADS", "3")
         write_sample(read_spec(BUILT_IN), root)
     return root
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
 
 
 def pixels(root: Path, split: str) -> np.ndarray:
@@ -42,7 +39,7 @@ def test_the_layout_is_that_of_idd_lite(root):
             drive, frame = image.parent.name, image.name.removesuffix("_image.jpg")
             assert drive.isdecimal() and frame.isdecimal() and len(frame) == 6
             assert (root / f"gtFine/{split}/{drive}/{frame}_label.png").exists() == (split != "test")
-    assert len(files(root)) == 2 * (spec.train + spec.val) + spec.test
+    assert len(contents(root)) == 2 * (spec.train + spec.val) + spec.test
 
 
 def test_pictures_are_rgb_jpegs_and_labels_grey_pngs(root):
@@ -90,14 +87,14 @@ def test_a_frame_does_not_depend_on_threads_nor_on_what_else_is_drawn(root, tmp_
     monkeypatch.setenv("SEGCORE_THREADS", "1")
     seed = read_spec(BUILT_IN).seed
     write_sample(SampleSpec(seed=seed, train=2, val=1, test=1), tmp_path)
-    fewer, all_of_them = files(tmp_path), files(root)
+    fewer, all_of_them = contents(tmp_path), contents(root)
     assert len(fewer) == 2 + 2 + 1 + 1 + 1
     assert all(all_of_them[name] == data for name, data in fewer.items())
 
 
 def test_another_seed_draws_other_streets(root, tmp_path):
     write_sample(SampleSpec(seed=read_spec(BUILT_IN).seed + 1, train=1, val=1, test=1), tmp_path)
-    assert not set(files(tmp_path).values()) & set(files(root).values())
+    assert not set(contents(tmp_path).values()) & set(contents(root).values())
 
 
 @pytest.mark.parametrize(

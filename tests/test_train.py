@@ -1,10 +1,7 @@
 """The train stage run for real, on arrays of 32×64 pixels."""
 
 import json
-import os
-import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +15,9 @@ from segcore.console import UserError
 from segcore.labels import CLASSES
 from segcore.weights import load_weights
 from stages import train
+from tests.running import ROOT, assert_fails, run_stage
+from tests.tiny import contents
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 MODEL, METRICS, CURVES = (
     Path(p) for p in ("data/model/erfnet.safetensors", "metrics/train.json", "metrics/curves.tsv")
 )
@@ -40,19 +38,13 @@ def workspace(tmp_path):
 
 
 def write_params(root: Path, **changes) -> None:
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["train"] |= changes
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def stage(root: Path, *arguments: str, threads: str = "1", **options) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "SEGCORE_THREADS": threads, "SEGCORE_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "stages.train", *arguments]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, **options)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+def stage(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return run_stage("train", root, *arguments, SEGCORE_THREADS="1", SEGCORE_DEVICE="cpu", **options)
 
 
 def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
@@ -79,9 +71,9 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
     assert about["threads"] == 1
     assert str(workspace) not in json.dumps(about)
 
-    first = files(workspace)
+    first = contents(workspace)
     assert stage(workspace).returncode == 0
-    assert files(workspace) == first
+    assert contents(workspace) == first
 
 
 def test_help_says_what_is_read_and_written(workspace):
@@ -97,7 +89,7 @@ def test_curves_can_be_read_while_it_trains_and_old_ones_come_back_if_it_fails(w
     for path in (MODEL, METRICS, CURVES):
         path.parent.mkdir(exist_ok=True)
         path.write_text("old")
-    before = files(workspace)
+    before = contents(workspace)
     seen = []
 
     def validate(self):
@@ -109,7 +101,7 @@ def test_curves_can_be_read_while_it_trains_and_old_ones_come_back_if_it_fails(w
         train.main()
     assert seen[-1].splitlines()[0] == "epoch\tloss\tlr\tval_miou"
     assert len(seen[-1].splitlines()) == 3
-    assert files(workspace) == before
+    assert contents(workspace) == before
 
 
 @pytest.mark.parametrize(
@@ -126,32 +118,25 @@ def test_a_wrong_parameter_stops_it_before_any_work(workspace, monkeypatch, chan
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
     write_params(workspace, **({"epochs": 3, "batch_size": 2} | changes))
-    before = files(workspace)
+    before = contents(workspace)
     with pytest.raises(UserError) as caught:
         train.main()
     assert message in str(caught.value)
-    assert files(workspace) == before
+    assert contents(workspace) == before
 
 
 def test_a_loss_that_is_not_finite_ends_the_stage_with_a_message(workspace):
     stats = workspace / "data/arrays/stats.json"
     stats.write_text(stats.read_text().replace("0.5,", "1e39,", 1))
-    before = files(workspace)
+    before = contents(workspace)
     done = stage(workspace)
-    assert done.returncode == 1
-    assert "error: the loss is nan in epoch 1, step 1 of 2: choose a smaller train.lr" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert files(workspace) == before
+    assert_fails(done, "error: the loss is nan in epoch 1, step 1 of 2: choose a smaller train.lr")
+    assert contents(workspace) == before
 
 
 def test_a_full_disk_ends_the_stage_with_a_message(workspace):
-    before = files(workspace)
+    before = contents(workspace)
 
-    def small_disk():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    done = stage(workspace, preexec_fn=small_disk)
-    assert done.returncode == 1
-    assert "error: File too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert files(workspace) == before
+    done = stage(workspace, file_limit=100_000)
+    assert_fails(done, "error: File too large")
+    assert contents(workspace) == before
