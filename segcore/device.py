@@ -1,8 +1,10 @@
 """Where torch computes: device, threads, precision, and the settings that make a run repeatable bit for bit."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -71,3 +73,12 @@ def name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU {torch.backends.cpu.get_cpu_capability()}"
+
+
+def processor() -> str:
+    """The model of the CPU, as Linux names it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.machine()  # as on ARM

@@ -38,29 +38,21 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def live_file(path: Path) -> Iterator[Callable[[str], None]]:
-    """Give a function that replaces the text of ``path``, again and again; on any error the file is as it was."""
-    partial, old = _beside(path, "partial"), _beside(path, "old")
-    if old.exists():  # a run was killed
-        old.replace(path)
+    """Give a function that replaces the text of ``path``, again and again; on any error the file is removed."""
+    partial = _beside(path, "partial")
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
 
-    if path.exists():
-        with new_outputs(old) as [copy]:  # whole or not there
-            shutil.copyfile(path, copy)
     try:
         yield write
     except BaseException:
-        partial.unlink(missing_ok=True)
-        if old.exists():
-            old.replace(path)
-        else:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
-    old.unlink(missing_ok=True)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

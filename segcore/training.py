@@ -1,15 +1,15 @@
 """Training ERFNet: the loop, its schedule and its loss.
 
 Every random choice is a function of (seed, step): the order of frames, what augmentation draws, what dropout drops.
-With deterministic kernels the result is a function of parameters, data and code, on one kind of hardware.
+With deterministic kernels the result is a function of parameters, data and code, on one kind of hardware; and a run
+that goes on from the state of any step ends as one that was never stopped.
 """
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,12 +66,14 @@ class Epoch:
     loss: float
     lr: float
     val_miou: float | None
-    frames_per_second: float
-    seconds_left: float
 
 
 class Training:
-    """One training run on one device; :meth:`epochs` runs it, :attr:`network` is its result so far."""
+    """One training run on one device.
+
+    :meth:`epochs` runs it, :attr:`network` is its result so far, :attr:`step` counts the steps done and :attr:`curves`
+    has the epochs done.
+    """
 
     def __init__(
         self,
@@ -99,33 +101,58 @@ class Training:
         self.optimizer = kind(self.model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
         self.normalise = Normalise(data.mean, data.std, device)
         self.weights = class_weights(params.class_weights, data.share).to(device)
+        self.step = 0
+        self.curves: list[Epoch] = []
+        self._losses = torch.zeros(self.steps_per_epoch, device=device)  # of the steps of this epoch
 
     @property
     def network(self) -> ERFNet:
         """The network to keep: the moving average of the weights where there is one."""
         return self.average or self.model
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the rest of the run depends on: copies of tensors by name, on the CPU, and what JSON can hold."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            for kind, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{name}.{kind}"] = value
+        tensors["losses"] = self._losses
+        about = {"step": self.step, "curves": [asdict(epoch) for epoch in self.curves]}
+        copies = {name: torch.empty(value.shape, dtype=value.dtype).copy_(value) for name, value in tensors.items()}
+        return copies, about
+
+    def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.model.load_state_dict(_below("model.", tensors))
+        if self.average is not None:
+            self.average.load_state_dict(_below("average.", tensors))
+        parameters = dict(self.model.named_parameters())
+        for key, value in _below("optimizer.", tensors).items():
+            name, _, kind = key.rpartition(".")
+            self.optimizer.state[parameters[name]][kind] = _laid_out_as(parameters[name], value)
+        self._losses.copy_(tensors["losses"])
+        self.step = about["step"]
+        self.curves = [Epoch(**epoch) for epoch in about["curves"]]
+
     def epochs(self, tick: Callable[[int], None]) -> Iterator[Epoch]:
-        """Train epoch by epoch; ``tick(frames)`` is called after every step.
+        """Train epoch by epoch, from where the run stands.
+
+        ``tick(frames)`` is called after every step, and with 0 frames after every batch of validation: these are the
+        moments at which :meth:`state` is whole, and ``tick`` may raise to stop.
 
         Raises:
             UserError: if a loss is not finite, with the epoch and the step.
         """
-        started = time.monotonic()
-        for number in range(1, self.params.epochs + 1):
-            begun = time.monotonic()
+        for number in range(len(self.curves) + 1, self.params.epochs + 1):
             loss = self._train_epoch(number, tick)
-            seconds = time.monotonic() - begun
             last = number == self.params.epochs
             validated = last or number % self.params.validate_every == 0
-            yield Epoch(
-                number=number,
-                loss=loss,
-                lr=learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps),
-                val_miou=self.validate() if validated else None,
-                frames_per_second=self.steps_per_epoch * self.params.batch_size / seconds,
-                seconds_left=(time.monotonic() - started) / number * (self.params.epochs - number),
-            )
+            lr = learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps)
+            epoch = Epoch(number, loss, lr, self.validate(tick) if validated else None)
+            self.curves.append(epoch)
+            yield epoch
         if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
             raise UserError(f"the last step made weights that are not finite: {REMEDY}")  # no loss came after it
 
@@ -133,13 +160,13 @@ class Training:
         self.model.train()
         order = self._random(ORDER, number).permutation(len(self.data.train))
         first = (number - 1) * self.steps_per_epoch
-        losses = torch.zeros(self.steps_per_epoch, device=self.device)
-        for i in range(self.steps_per_epoch):
+        for i in range(self.step - first, self.steps_per_epoch):
             index = torch.from_numpy(order[i * self.params.batch_size :][: self.params.batch_size])
-            losses[i] = self._step(first + i, index)
+            self._losses[i] = self._step(index)
+            self.step += 1
             tick(len(index))
         # One look at the losses an epoch, because each look makes the CPU wait for the device.
-        losses = losses.cpu()
+        losses = self._losses.cpu()
         broken = (~losses.isfinite()).nonzero()
         if len(broken):
             raise UserError(
@@ -148,7 +175,8 @@ class Training:
             )
         return losses.mean().item()
 
-    def _step(self, step: int, index: Tensor) -> Tensor:
+    def _step(self, index: Tensor) -> Tensor:
+        step = self.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.params, step, self.steps)
         images, labels = self.data.train.batch(index)
@@ -166,18 +194,32 @@ class Training:
         return loss.detach()
 
     @torch.inference_mode()
-    def validate(self) -> float | None:
-        """Mean IoU of :attr:`network` over the validation frames, at input size."""
+    def validate(self, tick: Callable[[int], None]) -> float | None:
+        """Mean IoU of :attr:`network` over the validation frames, at input size; for ``tick`` see :meth:`epochs`."""
         network = self.network.eval()
         total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64, device=self.device)
         for images, labels in self.data.val.batches(8):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 scores = network(self.normalise(images))
             total += confusion_matrix(labels, scores.argmax(1), len(CLASSES))
+            tick(0)
         return mean_iou(total.cpu())
 
     def _random(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.params.seed, stream, number])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """``value`` on the device of ``parameter``; where it has its shape, also in its order in memory.
+
+    The fused optimizers walk through both in the order of memory.
+    """
+    like = parameter if value.shape == parameter.shape else value
+    return torch.empty_like(like, dtype=value.dtype, device=parameter.device).copy_(value)
 
 
 def learning_rate(params: TrainParams, step: int, steps: int) -> float:

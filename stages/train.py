@@ -2,23 +2,25 @@
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from segcore import console, params
+from segcore import console, params, reporting, stopping
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
-    from segcore.training import Data, Epoch, Training
+    from segcore.checkpoint import Checkpoints
+    from segcore.training import Data, Training
 
 ARRAYS = Path("data/arrays")
 MODEL = Path("data/model/erfnet.safetensors")
 METRICS = Path("metrics/train.json")
 CURVES = Path("metrics/curves.tsv")
+CHECKPOINTS = Path("data/checkpoints")  # below DVC's root, also for an experiment in a temporary folder
 
 
 def main() -> None:
@@ -26,38 +28,69 @@ def main() -> None:
 
     Reads: the train and val arrays and stats.json of data/arrays.
 
-    Writes: data/model/erfnet.safetensors, metrics/train.json and, anew after
-    each epoch, metrics/curves.tsv: `dvc plots show` works meanwhile.
+    Writes: data/model/erfnet.safetensors, metrics/train.json and
+    metrics/curves.tsv; under DVC the curves appear anew after each epoch, so
+    that `dvc plots show` works meanwhile.
 
     Parameters: sections `model`, `augment` and `train` of params.yaml.
 
+    Checkpoints: in data/checkpoints. When it was stopped or killed, the same
+    command goes on from the last one, and ends with the same bytes.
+
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset.
+    SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset;
+    SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
+    more where they would take more than 1 % of the time.
     """
-    from segcore import augment, confusion, device, erfnet, outputs, training, weights
+    from segcore import augment, checkpoint, confusion, device, erfnet, outputs, training, weights
 
     train = params.load("train", training.TrainParams)
     model = params.load("model", erfnet.ModelParams)
     augmentation = params.load("augment", augment.AugmentParams)
     where = device.find_device()
     device.prepare(where)
-    with (
-        device.explain_out_of_memory("choose a smaller train.batch_size"),
-        outputs.live_file(CURVES) as rewrite,
-        outputs.new_outputs(MODEL, METRICS) as [model_file, metrics_file],
-    ):
+    with device.explain_out_of_memory("choose a smaller train.batch_size"), stopping.stop_requests() as stop_request:
         run = training.Training(train, model, augmentation, load_data(where), where)
         if run.precision != train.precision:
-            typer.echo(f"{where} has no {train.precision}: computing in {run.precision}", err=True)
-        curves = "epoch\tloss\tlr\tval_miou\n"
-        with progress(run) as (tick, report):
-            for epoch in run.epochs(tick):
-                report(epoch)
-                curves += curve_row(epoch)
-                rewrite(curves)
-        metrics = {"loss": round(epoch.loss, 4), "val_miou": confusion.rounded(epoch.val_miou)}
-        metrics_file.write_text(json.dumps(metrics, indent=2) + "\n")
-        weights.save_weights(model_file, run.network.state_dict(), describe(run, model))
+            reporting.say(f"{where} has no {train.precision}: computing in {run.precision}")
+        about = describe(run, model)
+        name = checkpoint.fingerprint(about | {"val": digests("val_images.npy", "val_labels.npy")})
+        with checkpoint.hold(Path(os.environ.get("DVC_ROOT", ".")) / CHECKPOINTS, name) as checkpoints:
+            with outputs.new_outputs(MODEL, METRICS, CURVES) as [model_file, metrics_file, curves_file]:
+                train_to_the_end(run, checkpoints, stop_request)
+                weights.save_weights(model_file, run.network.state_dict(), about)
+                last = run.curves[-1]
+                metrics = {"loss": round(last.loss, 4), "val_miou": confusion.rounded(last.val_miou)}
+                metrics_file.write_text(json.dumps(metrics, indent=2) + "\n")
+                curves_file.write_text(reporting.curves_text(run.curves))
+            checkpoints.remove()
+
+
+def train_to_the_end(run: "Training", checkpoints: "Checkpoints", stop_request: Callable[[], int | None]) -> None:
+    """Train from the last checkpoint, where there is one; leave with one when asked to stop."""
+    from segcore import outputs
+
+    saved = checkpoints.load()
+    if saved is not None:
+        run.restore(*saved)
+        reporting.say(f"going on from step {run.step} of {run.steps}")
+    # DVC removes what a stage makes before it runs it; without DVC old curves stand here until there are new ones.
+    live = outputs.live_file(CURVES) if "DVC_STAGE" in os.environ else nullcontext(lambda text: None)
+    with live as rewrite, reporting.progress(run) as (advance, report):
+
+        def tick(frames: int) -> None:
+            stop = stop_request()
+            if stop or checkpoints.due:
+                is_saved = checkpoints.save(*run.state())
+            if stop:
+                outcome = "saved, and the same command goes on from here" if is_saved else "not saved"
+                reporting.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
+                raise typer.Exit(128 + stop)
+            advance(frames)
+
+        for epoch in run.epochs(tick):
+            report(epoch)
+            rewrite(reporting.curves_text(run.curves))
 
 
 def load_data(where: Any) -> "Data":
@@ -82,7 +115,6 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
 
     from segcore import device, labels
 
-    inputs = [ARRAYS / name for name in ("train_images.npy", "train_labels.npy", "stats.json")]
     return {
         "classes": labels.CLASSES,
         "input_size": run.data.train.size,
@@ -93,7 +125,7 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
             "model": model.model_dump(),
             "augment": run.augmentation.model_dump(),
         },
-        "md5": {path.name: md5(path) for path in inputs},
+        "md5": digests("train_images.npy", "train_labels.npy", "stats.json"),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "device": device.name(run.device),
         "precision": run.precision,
@@ -101,46 +133,14 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
     }
 
 
-def md5(path: Path) -> str:
-    """The digest that dvc.lock has for the file, too."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+def digests(*names: str) -> dict[str, str]:
+    """The md5 of files of data/arrays, as dvc.lock has them, too."""
 
+    def md5(path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
 
-def curve_row(epoch: "Epoch") -> str:
-    """One line of metrics/curves.tsv; validation is left empty where there was none."""
-    validation = "" if epoch.val_miou is None else f"{epoch.val_miou:.4f}"
-    return f"{epoch.number}\t{epoch.loss:.4f}\t{epoch.lr:.4g}\t{validation}\n"
-
-
-@contextmanager
-def progress(run: "Training") -> Iterator[tuple[Callable[[int], None], Callable[["Epoch"], None]]]:
-    """Give ``tick(frames)`` and ``report(epoch)``: one line an epoch, on a terminal above a bar."""
-    epochs = run.params.epochs
-
-    def line(epoch: "Epoch") -> str:
-        validation = "" if epoch.val_miou is None else f"  val mIoU {epoch.val_miou:.4f}"
-        return (
-            f"epoch {epoch.number}/{epochs}  loss {epoch.loss:.4f}  lr {epoch.lr:.2e}  "
-            f"{epoch.frames_per_second:.0f} frames/s  {minutes(epoch.seconds_left)} left{validation}"
-        )
-
-    if not sys.stderr.isatty():
-        yield lambda frames: None, lambda epoch: typer.echo(line(epoch), err=True)
-        return
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=run.steps * run.params.batch_size)
-        yield lambda frames: bar.advance(task, frames), lambda epoch: bar.console.out(line(epoch), highlight=False)
-
-
-def minutes(seconds: float) -> str:
-    """As 1:02:03."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return {name: md5(ARRAYS / name) for name in names}
 
 
 if __name__ == "__main__":

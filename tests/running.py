@@ -4,7 +4,12 @@ import os
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,15 +23,37 @@ def run_stage(
         if file_limit is not None:  # Python ignores SIGXFSZ, so a write beyond the limit fails as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
-    return subprocess.run(
+    process = start_stage(name, folder, *arguments, preexec_fn=limit, **environment)
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def start_stage(
+    name: str, folder: Path, *arguments: str, preexec_fn: Callable[[], None] | None = None, **environment: str
+) -> subprocess.Popen:
+    """Start what :func:`run_stage` runs, and do not wait."""
+    return subprocess.Popen(
         [sys.executable, "-m", f"stages.{name}", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        preexec_fn=limit,
+        preexec_fn=preexec_fn,
     )
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 60) -> T:
+    """What ``condition`` gives, as soon as that is true; it is asked again and again."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.002)
+    return found
 
 
 def assert_fails(done: subprocess.CompletedProcess, message: str) -> None:

@@ -1,50 +1,26 @@
 """The train stage run for real, on arrays of 32×64 pixels."""
 
 import json
-import subprocess
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from segcore import console, training
 from segcore.console import UserError
 from segcore.labels import CLASSES
 from segcore.weights import load_weights
 from stages import train
-from tests.running import ROOT, assert_fails, run_stage
+from stages.train import CURVES, METRICS, MODEL
+from tests.running import assert_fails
 from tests.tiny import contents
-
-MODEL, METRICS, CURVES = (
-    Path(p) for p in ("data/model/erfnet.safetensors", "metrics/train.json", "metrics/curves.tsv")
-)
+from tests.tiny_training import stage, write_inputs, write_params
 
 
 @pytest.fixture
 def workspace(tmp_path):
-    folder = tmp_path / "data/arrays"
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(2)
-    for split, count in {"train": 5, "val": 2}.items():
-        np.save(folder / f"{split}_images.npy", rng.integers(0, 256, (count, 32, 64, 3), dtype=np.uint8))
-        np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
-    share = dict.fromkeys(CLASSES, 0.1428)
-    (folder / "stats.json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.3] * 3, "share": share}))
-    write_params(tmp_path, epochs=3, batch_size=2, validate_every=2)
+    write_inputs(tmp_path)
     return tmp_path
-
-
-def write_params(root: Path, **changes) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["train"] |= changes
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-
-
-def stage(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
-    return run_stage("train", root, *arguments, SEGCORE_THREADS="1", SEGCORE_DEVICE="cpu", **options)
 
 
 def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
@@ -83,24 +59,39 @@ def test_help_says_what_is_read_and_written(workspace):
         assert word in done.stdout
 
 
-def test_curves_can_be_read_while_it_trains_and_old_ones_come_back_if_it_fails(workspace, monkeypatch):
+@pytest.fixture
+def curves_seen(workspace, monkeypatch):
+    """The curves as they stand at each validation; the run fails at the second one."""
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    seen = []
+
+    def validate(self, tick):
+        seen.append(CURVES.read_text() if CURVES.exists() else None)
+        return float("nan") if len(seen) < 2 else console.fail("stop")
+
+    monkeypatch.setattr(training.Training, "validate", validate)
+    return seen
+
+
+def test_under_dvc_curves_can_be_read_while_it_trains_and_go_if_it_fails(workspace, monkeypatch, curves_seen):
+    monkeypatch.setenv("DVC_STAGE", "train")
+    before = contents(workspace)
+    with pytest.raises(SystemExit):
+        train.main()
+    assert curves_seen[-1].splitlines()[0] == "epoch\tloss\tlr\tval_miou"
+    assert [line.split("\t")[0] for line in curves_seen[-1].splitlines()[1:]] == ["1", "2"]
+    assert contents(workspace) == before
+
+
+def test_without_dvc_old_outputs_stay_until_there_are_new_ones(workspace, curves_seen):
     for path in (MODEL, METRICS, CURVES):
         path.parent.mkdir(exist_ok=True)
         path.write_text("old")
     before = contents(workspace)
-    seen = []
-
-    def validate(self):
-        seen.append(CURVES.read_text())
-        return float("nan") if len(seen) < 2 else console.fail("stop")
-
-    monkeypatch.setattr(training.Training, "validate", validate)
     with pytest.raises(SystemExit):
         train.main()
-    assert seen[-1].splitlines()[0] == "epoch\tloss\tlr\tval_miou"
-    assert len(seen[-1].splitlines()) == 3
+    assert curves_seen == ["old", "old"]
     assert contents(workspace) == before
 
 

@@ -1,0 +1,193 @@
+"""Checkpoints: the newest whole one comes back, to one process at a time, and the disk is not filled with old ones."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from segcore import checkpoint
+from segcore.console import UserError
+from tests.running import wait_until
+
+HOLDER = "import sys, time; from pathlib import Path; from segcore import checkpoint\n"
+HOLDER += "with checkpoint.hold(Path(sys.argv[1]), 'run'): print('held', flush=True); time.sleep(60)"
+
+
+def save(checkpoints: checkpoint.Checkpoints, *steps: int) -> None:
+    for step in steps:
+        assert checkpoints.save({"weight": torch.full((3,), float(step))}, {"step": step, "curves": [0.1]})
+
+
+def load(root: Path) -> tuple[float, dict] | None:
+    """What the newest checkpoint of the run has."""
+    with checkpoint.hold(root, "run") as checkpoints:
+        loaded = checkpoints.load()
+    return loaded and (loaded[0]["weight"].mean().item(), loaded[1])
+
+
+def files(root: Path) -> list[Path]:
+    return sorted((root / "run").iterdir())
+
+
+def test_the_newest_comes_back_and_only_the_last_two_are_kept(tmp_path):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        assert checkpoints.load() is None
+        save(checkpoints, 1, 30, 200)
+    assert load(tmp_path) == (200, {"step": 200, "curves": [0.1]})
+    assert [int(path.name[:9]) for path in files(tmp_path)] == [30, 200]
+
+
+def test_another_run_does_not_see_them(tmp_path):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1)
+    with checkpoint.hold(tmp_path, "other") as checkpoints:
+        assert checkpoints.load() is None
+
+
+def test_nothing_is_left_of_a_run_that_is_done_nor_of_one_that_saved_none(tmp_path):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1, 2)
+        checkpoints.remove()
+    with checkpoint.hold(tmp_path, "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_one_is_reported_and_the_one_before_is_used(tmp_path, capsys, damage):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1, 2)
+    newest = files(tmp_path)[-1]
+    data = bytearray(newest.read_bytes())
+    data[-1] ^= 1
+    newest.write_bytes({"cut": data[:-1], "flipped": data, "empty": b""}[damage])
+    assert load(tmp_path) == (1, {"step": 1, "curves": [0.1]})
+    assert capsys.readouterr().err == f"{newest}: damaged, so it is not used\n"
+    files(tmp_path)[0].write_bytes(b"PK")
+    assert load(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_was_being_written_is_cleared_away(tmp_path):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1)
+    (tmp_path / "run/000000002-abc.partial").write_bytes(b"half")
+    assert load(tmp_path)[1]["step"] == 1
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1)
+        monkeypatch.setattr(os, "fsync", full)
+        assert not checkpoints.save({"weight": torch.ones(3)}, {"step": 2})
+        assert "no checkpoint could be written: No space left on device" in capsys.readouterr().err
+        assert [int(path.name[:9]) for path in files(tmp_path)] == [1]
+
+
+def test_they_are_due_after_a_time_that_grows_with_their_cost(tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        now += 9.9
+        assert not checkpoints.due
+        now += 0.1
+        assert checkpoints.due
+        fsync = os.fsync
+
+        def slow(descriptor):
+            nonlocal now
+            now += 0.5
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", slow)
+        save(checkpoints, 1)
+        now += 49.9  # 0.5 s are 1 % of 50 s
+        assert not checkpoints.due
+        now += 0.1
+        assert checkpoints.due
+
+
+@pytest.mark.parametrize("wanted", ["", "soon", "-1", "inf", "nan"])
+def test_an_interval_that_is_no_time_is_refused(tmp_path, monkeypatch, wanted):
+    monkeypatch.setenv("SEGCORE_CHECKPOINT_SECONDS", wanted)
+    with pytest.raises(UserError, match="SEGCORE_CHECKPOINT_SECONDS: a number of seconds"):
+        load(tmp_path)
+
+
+@contextmanager
+def holder(root: Path) -> Iterator[subprocess.Popen]:
+    """Another process that has been started to hold the run's checkpoints; afterwards it is killed."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, root], stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def assert_holds(process: subprocess.Popen) -> None:
+    assert process.stdout.readline() == b"held\n"
+
+
+def test_one_process_holds_them_until_it_ends_however_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.2)
+    with holder(tmp_path) as other:
+        assert_holds(other)
+        with pytest.raises(UserError, match=f"process {other.pid} is training this very run"):
+            load(tmp_path)
+        with checkpoint.hold(tmp_path, "other"):  # another run is free
+            pass
+    assert load(tmp_path) is None
+
+
+def test_who_waits_gets_them_when_the_one_before_is_done(tmp_path):
+    """Also when that one removed the lock that the second one is waiting for."""
+    with holder(tmp_path) as first:
+        assert_holds(first)
+        with holder(tmp_path) as second:
+            wait_until(lambda: has_open(second, tmp_path / "run.lock"))
+            first.send_signal(signal.SIGINT)  # leaves in order
+            assert_holds(second)
+
+
+def has_open(process: subprocess.Popen, path: Path) -> bool:
+    try:
+        return any(link.readlink() == path for link in Path(f"/proc/{process.pid}/fd").iterdir())
+    except FileNotFoundError:  # closed meanwhile
+        return False
+
+
+def test_those_that_nobody_wrote_for_a_week_are_removed_unless_they_are_held(tmp_path):
+    for name in ("old", "new"):
+        with checkpoint.hold(tmp_path, name) as checkpoints:
+            save(checkpoints, 1)
+    with holder(tmp_path) as other:
+        assert_holds(other)
+        for name in ("old", "run"):
+            os.utime(tmp_path / name, (0, time.time() - 8 * 24 * 3600))
+        with checkpoint.hold(tmp_path, "another"):
+            pass
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new.lock", "run", "run.lock"]
+
+
+def test_the_fingerprint_is_another_for_another_run_or_another_machine(monkeypatch):
+    names = [checkpoint.fingerprint({"lr": 1}), checkpoint.fingerprint({"lr": 2})]
+    assert checkpoint.fingerprint({"lr": 1}) == names[0]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    names.append(checkpoint.fingerprint({"lr": 1}))
+    monkeypatch.setattr("segcore.device.processor", lambda: "another")
+    names.append(checkpoint.fingerprint({"lr": 1}))
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    names.append(checkpoint.fingerprint({"lr": 1}))
+    assert len(set(names)) == 5

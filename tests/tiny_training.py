@@ -1,0 +1,38 @@
+"""The inputs of the train stage, small: arrays of 5 and 2 frames, 32×64 pixels, and three epochs of two steps."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from segcore.labels import CLASSES
+from tests.running import ROOT, run_stage
+
+ENVIRONMENT = {"SEGCORE_THREADS": "1", "SEGCORE_DEVICE": "cpu"}
+
+
+def write_inputs(root: Path, seed: int = 2) -> None:
+    """Arrays of noise, their statistics, and params.yaml."""
+    folder = root / "data/arrays"
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for split, count in {"train": 5, "val": 2}.items():
+        np.save(folder / f"{split}_images.npy", rng.integers(0, 256, (count, 32, 64, 3), dtype=np.uint8))
+        np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
+    share = dict.fromkeys(CLASSES, 0.1428)
+    (folder / "stats.json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.3] * 3, "share": share}))
+    write_params(root, epochs=3, batch_size=2, validate_every=2)
+
+
+def write_params(root: Path, **changes) -> None:
+    """The project's params.yaml with changes in section ``train``."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["train"] |= changes
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def stage(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    """Run the train stage in ``root``, on one thread."""
+    return run_stage("train", root, *arguments, **(ENVIRONMENT | options))
