@@ -93,18 +93,15 @@ class Checkpoints:
         return sorted(self._folder.glob("*.safetensors"), reverse=True)
 
 
-def fingerprint(about: dict[str, Any]) -> str:
-    """A name for the run that ``about`` describes, with this code, on this machine."""
-    code = {
-        name: _checksum(Path(module.__file__).read_bytes())
-        for name, module in sys.modules.items()
-        if name.startswith(("segcore.", "__main__"))
-    }
+def fingerprint(about: dict[str, Any], script: Path) -> str:
+    """A name for the run that ``about`` describes, with the code of ``script`` and its imports, on this machine."""
+    code = {name: Path(module.__file__) for name, module in sys.modules.items() if name.startswith("segcore.")}
+    code["script"] = script
     return _checksum(
         json.dumps(
             {
                 "about": about,
-                "code": code,
+                "code": {name: _checksum(path.read_bytes()) for name, path in code.items()},
                 "python": platform.python_version(),
                 "processor": device.processor(),
                 "settings": {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)},

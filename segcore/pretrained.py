@@ -1,4 +1,4 @@
-"""Weights to start from, in the key layout that ERFNet's authors published, which is ours too.
+"""What training starts from: random numbers, or weights in the key layout that ERFNet's authors published, and ours.
 
 Source of the layout: https://github.com/Eromera/erfnet_pytorch, network for Cityscapes and encoder for ImageNet.
 """
@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -17,11 +17,35 @@ from torch import Tensor
 
 from segcore.console import UserError
 from segcore.erfnet import ERFNet
+from segcore.params import Section, parse, read_yaml
 
 # The layers whose shape depends on the number of classes, and the axis of their weight that counts them.
 CLASSIFIERS = {"encoder.output_conv": 0, "decoder.output_conv": 1}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHOWN = 5  # keys of each kind of problem
+
+
+class RandomStart(Section):
+    """The content of the file that stands for a random start; see data/random_start.yaml."""
+
+    start: Literal["random"]
+
+
+def is_random(path: Path) -> bool:
+    """Whether a file stands for a random start, by its ending."""
+    return path.suffix == ".yaml"
+
+
+def initialise(model: ERFNet, path: Path) -> list[str]:
+    """Leave the random start of ``model``, or copy the weights of ``path`` to it, and give lines for the user.
+
+    Raises:
+        UserError: as :func:`load_pretrained`.
+    """
+    if is_random(path):
+        parse(read_yaml(path), RandomStart, path)
+        return []
+    return load_pretrained(path, model)
 
 
 def load_pretrained(path: Path, model: ERFNet) -> list[str]:

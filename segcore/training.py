@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from segcore.erfnet import ERFNet, ModelParams
 from segcore.frames import FrameStore, Normalise
 from segcore.labels import CLASSES, VOID
 from segcore.params import Real, Section
+from segcore.pretrained import initialise
 
 ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
 REMEDY = "choose a smaller train.lr, or train.precision=fp32"
@@ -34,6 +36,7 @@ REMEDY = "choose a smaller train.lr, or train.precision=fp32"
 class TrainParams(Section):
     """Section ``train``."""
 
+    init: Path = Field(strict=False)
     seed: int = Field(ge=0, lt=2**32)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -83,10 +86,10 @@ class Training:
         data: Data,
         device: torch.device,
     ) -> None:
-        """Set everything up.
+        """Set everything up; :attr:`notes` is then what to tell the user of the start.
 
         Raises:
-            UserError: if there are fewer train frames than one batch takes.
+            UserError: if there are fewer train frames than one batch takes, or ``params.init`` is not to be used.
         """
         self.params, self.augmentation, self.data, self.device = params, augmentation, data, device
         self.steps_per_epoch = len(data.train) // params.batch_size  # the frames left over differ from epoch to epoch
@@ -96,6 +99,7 @@ class Training:
         self.precision = usable_precision(params.precision, device)
         torch.manual_seed(params.seed)
         self.model = ERFNet(len(CLASSES), model.encoder_only).to(device, memory_format=torch.channels_last)
+        self.notes = initialise(self.model, params.init)
         self.average = copy.deepcopy(self.model) if params.ema else None
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
         self.optimizer = kind(self.model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)

@@ -26,7 +26,8 @@ CHECKPOINTS = Path("data/checkpoints")  # below DVC's root, also for an experime
 def main() -> None:
     """Train ERFNet on CUDA where there is a device, else on the CPU.
 
-    Reads: the train and val arrays and stats.json of data/arrays.
+    Reads: the train and val arrays and stats.json of data/arrays, and the
+    weights to start from, if `train.init` names some.
 
     Writes: data/model/erfnet.safetensors, metrics/train.json and
     metrics/curves.tsv; under DVC the curves appear anew after each epoch, so
@@ -52,9 +53,11 @@ def main() -> None:
     with device.explain_out_of_memory("choose a smaller train.batch_size"), stopping.stop_requests() as stop_request:
         run = training.Training(train, model, augmentation, load_data(where), where)
         if run.precision != train.precision:
-            reporting.say(f"{where} has no {train.precision}: computing in {run.precision}")
+            run.notes.append(f"{where} has no {train.precision}: computing in {run.precision}")
+        for note in run.notes:
+            reporting.say(note)
         about = describe(run, model)
-        name = checkpoint.fingerprint(about | {"val": digests("val_images.npy", "val_labels.npy")})
+        name = checkpoint.fingerprint(about | {"val": digests("val_images.npy", "val_labels.npy")}, Path(__file__))
         with checkpoint.hold(Path(os.environ.get("DVC_ROOT", ".")) / CHECKPOINTS, name) as checkpoints:
             with outputs.new_outputs(MODEL, METRICS, CURVES) as [model_file, metrics_file, curves_file]:
                 train_to_the_end(run, checkpoints, stop_request)
@@ -113,7 +116,7 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from segcore import device, labels
+    from segcore import device, labels, pretrained
 
     return {
         "classes": labels.CLASSES,
@@ -121,10 +124,11 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
         "mean": run.data.mean,
         "std": run.data.std,
         "params": {
-            "train": run.params.model_dump(),
+            "train": run.params.model_dump(exclude={"init"}),
             "model": model.model_dump(),
             "augment": run.augmentation.model_dump(),
         },
+        "init": None if pretrained.is_random(run.params.init) else md5(run.params.init),
         "md5": digests("train_images.npy", "train_labels.npy", "stats.json"),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "device": device.name(run.device),
@@ -134,13 +138,14 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
 
 
 def digests(*names: str) -> dict[str, str]:
-    """The md5 of files of data/arrays, as dvc.lock has them, too."""
-
-    def md5(path: Path) -> str:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
-
+    """The md5 of files of data/arrays."""
     return {name: md5(ARRAYS / name) for name in names}
+
+
+def md5(path: Path) -> str:
+    """The digest that dvc.lock has for the file, too."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 if __name__ == "__main__":

@@ -182,12 +182,15 @@ def test_those_that_nobody_wrote_for_a_week_are_removed_unless_they_are_held(tmp
 
 
 def test_the_fingerprint_is_another_for_another_run_or_another_machine(monkeypatch):
-    names = [checkpoint.fingerprint({"lr": 1}), checkpoint.fingerprint({"lr": 2})]
-    assert checkpoint.fingerprint({"lr": 1}) == names[0]
+    def fingerprint(lr: float) -> str:
+        return checkpoint.fingerprint({"lr": lr}, Path(__file__))
+
+    names = [fingerprint(1), fingerprint(2)]
+    assert fingerprint(1) == names[0]
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    names.append(checkpoint.fingerprint({"lr": 1}))
+    names.append(fingerprint(1))
     monkeypatch.setattr("segcore.device.processor", lambda: "another")
-    names.append(checkpoint.fingerprint({"lr": 1}))
+    names.append(fingerprint(1))
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
-    names.append(checkpoint.fingerprint({"lr": 1}))
+    names.append(fingerprint(1))
     assert len(set(names)) == 5

@@ -34,6 +34,7 @@ PARAMETERS = {
     "augment.brightness": "train",
     "augment.contrast": "train",
     "augment.saturation": "train",
+    "train.init": "train",
     "train.seed": "train",
     "train.epochs": "train",
     "train.batch_size": "train",
@@ -51,6 +52,7 @@ PARAMETERS = {
 
 # Each kind of file that stages read and write.
 KINDS = (
+    "data/random_start.yaml",
     "data/sample.yaml",
     "data/raw/leftImg8bit/train/*/*_image.jpg",
     "data/raw/leftImg8bit/val/*/*_image.jpg",
@@ -282,4 +284,4 @@ def paths(workspace: Workspace, stage: str, kind: str) -> set[str]:
 
 def files(workspace: Workspace) -> list[str]:
     """The files that stages read and write."""
-    return sorted(["data/sample.yaml", *workspace.outputs()])
+    return sorted(["data/random_start.yaml", "data/sample.yaml", *workspace.outputs()])

@@ -14,9 +14,11 @@ from segcore.console import UserError
 from segcore.erfnet import ERFNet, ModelParams
 from segcore.frames import FrameStore
 from segcore.training import Data, Training, TrainParams, class_weights, cross_entropy, learning_rate
+from tests.running import ROOT
 
 CPU = torch.device("cpu")
 PARAMS = {
+    "init": ROOT / "data/random_start.yaml",
     "seed": 1,
     "epochs": 2,
     "batch_size": 2,

@@ -1,6 +1,7 @@
 """The inputs of the train stage, small: arrays of 5 and 2 frames, 32×64 pixels, and three epochs of two steps."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def write_inputs(root: Path, seed: int = 2) -> None:
         np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
     share = dict.fromkeys(CLASSES, 0.1428)
     (folder / "stats.json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.3] * 3, "share": share}))
+    shutil.copyfile(ROOT / "data/random_start.yaml", root / "data/random_start.yaml")
     write_params(root, epochs=3, batch_size=2, validate_every=2)
 
 

@@ -26,6 +26,7 @@ COPIED = (
     ".gitignore",
     "dvc.yaml",
     "params.yaml",
+    "data/random_start.yaml",
     "data/sample.yaml",
     "segcore",
     "stages",
@@ -181,7 +182,7 @@ class Workspace:
             for top in ("data", "metrics")
             for name, data in tiny.contents(self.root / top).items()
         }
-        return {name: data for name, data in files.items() if name != "data/sample.yaml" and ".gitignore" not in name}
+        return {name: data for name, data in files.items() if name not in COPIED and ".gitignore" not in name}
 
     def remove_outputs(self) -> None:
         """Remove all that the stages wrote."""
