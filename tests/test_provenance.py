@@ -180,6 +180,7 @@ def test_each_commit_that_brings_it_in_is_listed_and_no_other(project, ask):
     project.commit("no other dvc.lock")
     answer = ask()
     assert answer.commits == {again: "main~1", first: "main~4"}
+    assert "never committed" not in answer.text
     assert "dvc.lock with " + project.md5[:4] in answer.lines
     assert "HEAD has it now: yes" in answer.lines
     assert "dvc.lock here has it now: yes" in answer.lines
@@ -252,7 +253,7 @@ def test_branches_tags_and_detached_heads_are_searched(project, ask):
         project.lock(project.md5)
         tips[name] = project.commit(name)
         if name != "head":
-            project.git(name, f"my-{name}")
+            project.git(name, f"my-{name}", *(["--message=annotated"] if name == "tag" else []))
     assert ask().commits == {tips["branch"]: "my-branch", tips["tag"]: "my-tag", tips["head"]: ""}
 
 
@@ -284,7 +285,21 @@ def test_a_name_of_an_experiment_is_one_word_to_the_shell(project, ask):
     project.commit_lock(project.md5)
     project.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/a;b$(c)", "HEAD")
     project.git("checkout", "--quiet", "main")
-    assert shlex.split(ask().commands[0]) == ["dvc", "exp", "apply", "a;b$(c)"]
+    words = subprocess.check_output(["sh", "-c", f"printf '%s\\n' {ask().commands[0]}"], text=True)
+    assert words.splitlines() == ["dvc", "exp", "apply", "a;b$(c)"]
+
+
+def test_a_commit_is_named_by_its_branch_even_if_an_experiment_is_nearer(project, ask):
+    brought = project.commit_lock(project.md5)
+    base = project.git("rev-parse", "HEAD")
+    project.git("checkout", "--quiet", "--detach")
+    project.commit_lock(OTHER)
+    project.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/near", "HEAD")
+    project.git("checkout", "--quiet", "main")
+    for number in range(2):
+        Path(f"notes{number}").touch()
+        project.commit("further on")
+    assert ask().commits == {brought: "main~2"}
 
 
 def test_a_model_that_only_the_workspace_has(project, ask):
