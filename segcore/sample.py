@@ -4,6 +4,8 @@ What the frames of a drive share comes from a generator seeded by (seed, split, 
 (seed, split, drive, frame): a frame is the same whatever else is drawn, and in whatever order.
 """
 
+import io
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -46,9 +48,9 @@ def write_sample(spec: SampleSpec, root: Path) -> None:
     gtFine/SPLIT/DRIVE/FRAME_label.png with class ids 0-6 and void 255.
     """
     frames = [(split, number) for split in SPLITS for number in range(getattr(spec, split))]
-    written = map_in_order(lambda frame: _write_frame(spec.seed, *frame, root), frames)
-    for _ in progress(written, len(frames), "drawing the sample"):
-        pass
+    with closing(map_in_order(lambda frame: _write_frame(spec.seed, *frame, root), frames)) as written:
+        for _ in progress(written, len(frames), "drawing the sample"):
+            pass
 
 
 def draw_frame(seed: int, split: str, number: int) -> tuple[Image.Image, Image.Image]:
@@ -70,7 +72,9 @@ def _write_frame(seed: int, split: str, number: int, root: Path) -> None:
     picture, labels = draw_frame(seed, split, number)
     image, label = root / f"leftImg8bit/{name}_image.jpg", root / f"gtFine/{name}_label.png"
     image.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(image, quality=92)
+    encoded = io.BytesIO()  # to a file, Pillow's JPEG encoder takes no notice when a full disk ends it early
+    picture.save(encoded, "JPEG", quality=92)
+    image.write_bytes(encoded.getvalue())
     if split != "test":
         label.parent.mkdir(parents=True, exist_ok=True)
         labels.save(label)

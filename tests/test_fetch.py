@@ -230,6 +230,11 @@ def test_a_link_in_a_folder(expect_error, tmp_path):
     expect_error("000006_image.jpg: a link or a special file", "cp -rL", source=source)
 
 
+def test_a_full_disk_while_the_sample_is_drawn(expect_error, tmp_path):
+    (tmp_path / "one.yaml").write_text("{seed: 1, train: 1, val: 1, test: 1}")
+    expect_error("File too large", source="one.yaml", file_limit=20_000)
+
+
 def test_a_full_disk(expect_error, tmp_path):
     large = {"leftImg8bit/test/d/000006_image.jpg": tiny.jpeg(size=(200, 200))}
 
