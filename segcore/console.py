@@ -1,7 +1,8 @@
-"""What a stage says on the terminal: a user's errors as one message, and progress."""
+"""What a stage says on the terminal: a user's errors as one message, and progress; and how a signal ends it."""
 
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,23 +10,75 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import typer
-
 T = TypeVar("T")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class UserError(Exception):
     """Something the user can put right. Its text says what is wrong, where, and what to do."""
 
 
+class Stopped(BaseException):
+    """A signal, whose number it has, asks to stop. No ``Exception``, so that nothing takes it for an error."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def run(command: Callable[..., None]) -> None:
-    """Run a typer command; a :class:`UserError` or a failing file system ends it with a message and exit code 1."""
+    """Run a typer command; a :class:`UserError` or a failing file system ends it with a message and exit code 1.
+
+    SIGINT, SIGTERM and SIGHUP, unless ignored, unwind it as an error does, so that it clears up; it ends with a line
+    and exit code 128 + the signal's number.
+    """
     try:
-        typer.run(command)
+        with _signals_raised():
+            import typer  # not before, for it takes a moment, and a signal then should end as any other
+
+            typer.run(command)
     except UserError as error:
         fail(str(error))
     except OSError as error:
         fail(describe(error))
+    except Stopped as stopped:
+        number = stopped.number
+    # Here, where nothing keeps a progress bar on the terminal any more.
+    print(f"stopped by {signal.Signals(number).name}: no output is left half-written", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Raise :class:`Stopped` in the main thread for each signal that asks to stop. It is for the whole of a process."""
+
+    def stop(number: int, _: object) -> None:
+        if not isinstance(sys.exception(), Stopped):  # a second one must not break into the clearing up
+            raise Stopped(number)
+
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    try:
+        for number in heeded:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number in heeded:  # what is left is the interpreter's end, where an exception would show as a traceback
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Put SIGINT, SIGTERM and SIGHUP off until the end, and then leave them to whatever handles them."""
+    held: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)
 
 
 def fail(message: str) -> None:

@@ -1,31 +1,54 @@
-"""Outputs that appear complete or not at all: made beside their place under a ``.partial`` name, then renamed."""
+"""Outputs that appear complete or not at all: made beside their place under a ``.partial`` name, then swapped in."""
 
+import ctypes
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from segcore.console import signals_held
+
+# See renameat2(2); Python has no binding, and musl had none for long.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 @contextmanager
 def new_outputs(*paths: Path) -> Iterator[list[Path]]:
     """Give a free path for each of ``paths``, to make a file or a folder at.
 
-    On success these replace ``paths``, all of them; on any error, also while they are renamed, all stay as they were.
+    On success these replace ``paths``, all of them; on any error, also while they are replaced, all stay as they were.
+    At every moment each of ``paths`` is the old one or the new one, whole, so that is what a killed process leaves; of
+    several, killed while they are replaced, it leaves some old and some new. What else it leaves, the next start
+    removes. Where the file system cannot exchange two names, a folder is missing for a moment; the next start mends it.
+
+    Files are on the disk before they get their name, so a power cut leaves none empty. The many small files in a folder
+    are not: to wait for each would take longer than to make them again.
     """
-    partials, olds = ([_beside(path, ending) for path in paths] for ending in ("partial", "old"))
-    for path, partial, old in zip(paths, partials, olds, strict=True):
+    partials = [_beside(path, "partial") for path in paths]
+    for path, partial in zip(paths, partials, strict=True):
         _remove(partial)
-        if old.exists():  # a run was killed while it renamed
-            _put_back(old, path)
+        _mend(path)
         partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partials
-        with _old_ones_aside(paths, olds):
-            for partial, path in zip(partials, paths, strict=True):
-                partial.rename(path)
-    finally:
         for partial in partials:
-            _remove(partial)
+            _flush(partial)
+        with signals_held(), ExitStack() as undo:
+            for path, partial in zip(paths, partials, strict=True):
+                if os.path.lexists(path):
+                    _exchange(partial, path)
+                    undo.callback(_exchange, partial, path)
+                else:
+                    partial.rename(path)
+                    undo.callback(path.rename, partial)
+            undo.pop_all()
+    finally:
+        with signals_held():
+            for partial in partials:
+                _remove(partial)
 
 
 @contextmanager
@@ -55,28 +78,41 @@ def live_file(path: Path) -> Iterator[Callable[[str], None]]:
         partial.unlink(missing_ok=True)
 
 
-@contextmanager
-def _old_ones_aside(paths: tuple[Path, ...], olds: list[Path]) -> Iterator[None]:
-    """Move what stands at ``paths`` to ``olds``; on an error put it back, else remove it."""
-    aside: list[tuple[Path, Path]] = []
-    try:
-        for path, old in zip(paths, olds, strict=True):
-            if path.exists():
-                path.rename(old)
-            aside.append((path, old))
-        yield
-    except BaseException:
-        for path, old in aside:
-            _put_back(old, path)
-        raise
-    for _, old in aside:
+def _exchange(new: Path, path: Path) -> None:
+    """Exchange what stands at ``new`` and at ``path``: at one stroke where libc, kernel and file system can."""
+    if _renameat2 is not None:
+        if _renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), os.fspath(path))
+    old = _beside(path, "old")
+    with ExitStack() as undo:
+        undo.callback(_mend, path)
+        try:
+            os.link(path, old, follow_symlinks=False)  # a second name, so that a file is there at every moment
+        except OSError:  # a folder can have none, and on some file systems a file neither
+            path.rename(old)
+        new.rename(path)
+        undo.callback(path.rename, new)
+        old.rename(new)
+        undo.pop_all()
+
+
+def _mend(path: Path) -> None:
+    """Bring back what was at ``path`` if it got no further than its ``.old`` name, else remove what has that name."""
+    old = _beside(path, "old")
+    if os.path.lexists(path):
         _remove(old)
-
-
-def _put_back(old: Path, path: Path) -> None:
-    _remove(path)
-    if old.exists():
+    elif os.path.lexists(old):
         old.rename(path)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk; on some network file systems that is where a full one shows."""
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:

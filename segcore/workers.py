@@ -25,7 +25,8 @@ def thread_count() -> int:
 def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """Yield ``function(item)`` in the order of ``items``, computed in threads that run only a few items ahead.
 
-    Threads suffice: Pillow gives up the interpreter lock while it decodes, resizes and encodes.
+    Threads suffice: Pillow gives up the interpreter lock while it decodes, resizes and encodes. They end when the
+    iterator is closed; who has them write closes it (``contextlib.closing``) before what they write to is removed.
     """
     threads = thread_count()
     with ThreadPoolExecutor(threads) as pool:
@@ -38,4 +39,4 @@ def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)

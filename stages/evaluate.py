@@ -29,9 +29,10 @@ def main() -> None:
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset.
     """
-    from PIL import Image
+    with console.signals_held():  # an exception in the midst of torch's import can end in a crash
+        from PIL import Image
 
-    from segcore import arrays, device, evaluation, inference, outputs, pictures
+        from segcore import arrays, device, evaluation, inference, outputs, pictures
 
     where = device.find_device()
     device.prepare(where)

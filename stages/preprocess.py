@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segcore import console, params, preprocessing
+from segcore import console
 
 
 def main() -> None:
@@ -17,6 +17,8 @@ def main() -> None:
 
     Environment: SEGCORE_THREADS=N, threads that work; all cores if unset.
     """
+    from segcore import params, preprocessing
+
     section = params.load("preprocess", preprocessing.PreprocessParams)
     counts = preprocessing.build(Path("data/raw"), Path("data/arrays"), Path("data/native"), section)
     print(", ".join(f"{count} {split}" for split, count in counts.items()), "frames")

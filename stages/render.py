@@ -1,14 +1,10 @@
 """Draw predictions as pictures for people: the worst, median and best validation frames, and some of test."""
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from segcore import console, pages
-from segcore.idd_lite import list_frames
-from segcore.outputs import new_folder
-from segcore.params import load
-from segcore.ranking import RenderParams, evenly, rank, worst_median_best
-from segcore.workers import map_in_order
+from segcore import console
 
 COUNTS = Path("metrics/frames.csv")
 RENDERS = Path("data/renders")
@@ -29,6 +25,13 @@ def main() -> None:
 
     Environment: SEGCORE_THREADS=N, threads that draw; all cores if unset.
     """
+    from segcore import pages
+    from segcore.idd_lite import list_frames
+    from segcore.outputs import new_folder
+    from segcore.params import load
+    from segcore.ranking import RenderParams, evenly, rank, worst_median_best
+    from segcore.workers import map_in_order
+
     params = load("render", RenderParams)
     ranked = rank(COUNTS)
     drawings = {"contact_sheet.png": partial(pages.draw_contact_sheet, ranked)}
@@ -43,8 +46,9 @@ def main() -> None:
         def save(name: str) -> None:
             drawings[name]().save(folder / name)
 
-        for _ in console.progress(map_in_order(save, drawings), len(drawings), "pictures"):
-            pass
+        with closing(map_in_order(save, drawings)) as saved:
+            for _ in console.progress(saved, len(drawings), "pictures"):
+                pass
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What a stage says: a user's errors as a message, progress as a line."""
+"""What a stage says: a user's errors as a message, a signal and progress as a line each."""
 
 import errno
+import signal
+from collections.abc import Callable
 
 import pytest
 
@@ -18,9 +20,25 @@ def end_of(capsys, error: BaseException) -> str:
     return capsys.readouterr().err
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @pytest.fixture(autouse=True)
-def no_arguments(monkeypatch):
+def process_of_its_own(monkeypatch):
+    """No arguments, and the signals as a process finds them; afterwards as pytest has them."""
     monkeypatch.setattr("sys.argv", ["stage"])
+    ours = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in ours.items():
+        signal.signal(number, handler)
+
+
+def stopped(capsys, command: Callable[[], None]) -> tuple[int, str]:
+    """The exit code and the message of a command that a signal ends."""
+    with pytest.raises(SystemExit) as ended:
+        console.run(command)
+    return ended.value.code, capsys.readouterr().err
 
 
 def test_a_users_error_is_its_message(capsys):
@@ -41,6 +59,59 @@ def test_a_missing_file_names_the_stage_before(capsys):
 def test_a_mistake_of_ours_stays_a_traceback(capsys):
     with pytest.raises(ZeroDivisionError):
         console.run(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_unwinds_the_command_and_is_told_in_one_line(capsys, number, code):
+    cleared = []
+
+    def command() -> None:
+        try:
+            signal.raise_signal(number)
+        except Exception:  # takes it for an error
+            return
+        finally:
+            cleared.append("all")
+
+    line = f"stopped by {number.name}: no output is left half-written\n"
+    assert stopped(capsys, command) == (code, line)
+    assert cleared == ["all"]
+
+
+def test_a_second_signal_does_not_break_into_the_clearing_up(capsys):
+    cleared = []
+
+    def command() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleared.append("all")
+
+    code, said = stopped(capsys, command)
+    assert (code, cleared) == (130, ["all"])
+    assert said.startswith("stopped by SIGINT: ")
+
+
+def test_a_signal_that_the_caller_ignores_is_ignored(capsys):
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    code, said = stopped(capsys, lambda: signal.raise_signal(signal.SIGHUP))
+    assert (code, said) == (0, "")
+
+
+def test_signals_are_held_and_then_given_to_whoever_handles_them():
+    seen = []
+    signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    with console.signals_held():
+        signal.raise_signal(signal.SIGTERM)
+        assert seen == []
+    assert seen == [signal.SIGTERM]
+    with pytest.raises(KeyboardInterrupt), console.signals_held():
+        signal.raise_signal(signal.SIGINT)
+        seen.append("the rest")
+    assert seen == [signal.SIGTERM, "the rest"]
 
 
 def test_progress_passes_items_on_and_ends_with_a_line(capsys):

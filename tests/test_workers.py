@@ -1,6 +1,7 @@
 """Work spread over threads: in order, a little ahead and no further."""
 
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -30,6 +31,24 @@ def test_an_error_arrives_in_its_place_and_ends_the_work(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert threading.active_count() == before
+
+
+def test_closing_waits_for_what_has_begun_and_drops_the_rest(monkeypatch):
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    before, begun, ended = threading.active_count(), [], []
+    go = threading.Event()
+
+    def work(i):
+        begun.append(i)
+        assert i == 0 or go.wait(60)
+        ended.append(i)
+
+    with closing(map_in_order(work, range(1000))) as results:
+        next(results)
+        go.set()
+    assert threading.active_count() == before
+    assert sorted(begun) == sorted(ended)
+    assert len(begun) < 20
 
 
 def test_the_number_of_threads(monkeypatch):
