@@ -9,22 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-T = TypeVar("T")
-
 ROOT = Path(__file__).resolve().parent.parent
+
+T = TypeVar("T")
 
 
 def run_stage(
     name: str, folder: Path, *arguments: str, file_limit: int | None = None, **environment: str
 ) -> subprocess.CompletedProcess:
     """Run ``python -m stages.NAME`` in ``folder``; ``file_limit``, in bytes, stands for a full disk."""
-
-    def limit() -> None:
-        if file_limit is not None:  # Python ignores SIGXFSZ, so a write beyond the limit fails as on a full disk
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-
-    process = start_stage(name, folder, *arguments, preexec_fn=limit, **environment)
-    with process:
+    with start_stage(name, folder, *arguments, file_limit=file_limit, **environment) as process:
         try:
             stdout, stderr = process.communicate(timeout=120)
         finally:
@@ -33,9 +27,14 @@ def run_stage(
 
 
 def start_stage(
-    name: str, folder: Path, *arguments: str, preexec_fn: Callable[[], None] | None = None, **environment: str
+    name: str, folder: Path, *arguments: str, file_limit: int | None = None, **environment: str
 ) -> subprocess.Popen:
-    """Start what :func:`run_stage` runs, and do not wait."""
+    """As :func:`run_stage`, and return while it runs."""
+
+    def limit() -> None:
+        if file_limit is not None:  # Python ignores SIGXFSZ, so a write beyond the limit fails as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{name}", *arguments],
         cwd=folder,
@@ -43,7 +42,7 @@ def start_stage(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=preexec_fn,
+        preexec_fn=limit,
     )
 
 

@@ -44,8 +44,8 @@ def root(inputs, tmp_path):
     return tmp_path / "root"
 
 
-def start(root: Path, **environment: str) -> subprocess.Popen:
-    return start_stage("train", root, **(ENVIRONMENT | ALWAYS | environment))
+def start(root: Path, **options) -> subprocess.Popen:
+    return start_stage("train", root, **(ENVIRONMENT | ALWAYS | options))
 
 
 def saved_steps(root: Path) -> list[int]:
@@ -191,9 +191,7 @@ def test_without_room_for_checkpoints_it_trains_on(root, uninterrupted):
 
 def test_asked_to_stop_without_room_it_says_that_nothing_was_saved(root):
     before = contents(root)
-    limited = f"ulimit -f 20000; exec {sys.executable} -m stages.train"
-    environment = os.environ | ENVIRONMENT | ALWAYS | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(["bash", "-c", limited], cwd=root, env=environment, stderr=subprocess.PIPE, text=True) as run:
+    with start(root, file_limit=20_000_000) as run:
         wait_until(lambda: "no checkpoint" in run.stderr.readline())
         run.terminate()
         said = run.communicate(timeout=60)[1]
