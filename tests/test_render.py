@@ -1,8 +1,11 @@
+import signal
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import ranking
+from segcore import console, ranking
 from segcore.console import UserError
 from segcore.idd_lite import Frame
 from segcore.labels import CLASSES, PALETTE
@@ -134,6 +137,24 @@ def test_a_file_that_does_not_fit_leaves_the_old_pictures(tmp_path, monkeypatch,
         render.main()
     assert path in str(error.value)
     assert renders(tmp_path) == before
+
+
+def test_a_signal_ends_the_threads_that_draw(tmp_path, monkeypatch):
+    make_project(tmp_path)
+    before = renders(tmp_path), threading.active_count()
+
+    def progress(items, *_):
+        yield next(iter(items))
+        raise console.Stopped(signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    monkeypatch.setattr(console, "progress", progress)
+    with pytest.raises(console.Stopped) as stopped:
+        render.main()
+    assert (renders(tmp_path), threading.active_count()) == before
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"native", "predictions", "renders"}
+    del stopped  # which held the frames, and their iterators with them
 
 
 def test_a_frame_scores_the_mean_over_the_classes_in_its_truth(tmp_path):

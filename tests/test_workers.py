@@ -1,10 +1,12 @@
 """Work spread over threads: in order, a little ahead and no further."""
 
+import signal
 import threading
 from contextlib import closing
 
 import pytest
 
+from segcore import console, outputs, sample
 from segcore.console import UserError
 from segcore.workers import map_in_order, thread_count
 
@@ -49,6 +51,23 @@ def test_closing_waits_for_what_has_begun_and_drops_the_rest(monkeypatch):
     assert threading.active_count() == before
     assert sorted(begun) == sorted(ended)
     assert len(begun) < 20
+
+
+def stop_after_the_first(items, *_):
+    yield next(iter(items))
+    raise console.Stopped(signal.SIGTERM)
+
+
+def test_threads_that_write_have_ended_before_what_they_write_to_is_removed(tmp_path, monkeypatch):
+    """Also if a signal arrives outside of the iterator: here the folder would not stay away."""
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    monkeypatch.setattr(sample, "progress", stop_after_the_first)
+    before = threading.active_count()
+    with pytest.raises(console.Stopped) as stopped, outputs.new_folder(tmp_path / "raw") as folder:
+        sample.write_sample(sample.SampleSpec(seed=1, train=8, val=1, test=1), folder)
+    assert threading.active_count() == before
+    assert list(tmp_path.iterdir()) == []
+    del stopped  # which held the frames, and the iterator with them
 
 
 def test_the_number_of_threads(monkeypatch):
