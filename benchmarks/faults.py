@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests import faults
+from tests.small_disk import seen_by, small_disk
 from tests.workspace import Workspace
 
 Fault = tuple[str, faults.Case, Callable[[random.Random], str]]
@@ -39,7 +40,7 @@ def main(
         cases = faults.make_cases(workspace.root, Path(name, "cases"))
         disk = Path(name, "disk")
         disk.mkdir()
-        with faults.small_disk(disk) as holder:
+        with small_disk(disk) as holder:
             if holder is None:
                 print("no tmpfs can be mounted here: no full disk but the limit on file size", file=sys.stderr)
             for case in cases.values():
@@ -60,7 +61,7 @@ def faults_of(case: faults.Case, disk: Path, holder: int | None) -> Iterator[Fau
         yield f"killed {moment}", case, partial(faults.kill, case, moment)
     yield "file size limited", case, partial(faults.limit_files, case)
     if holder is not None:
-        elsewhere = dataclasses.replace(case, folder=faults.seen_by(holder, disk) / case.stage)
+        elsewhere = dataclasses.replace(case, folder=seen_by(holder, disk) / case.stage)
         yield "disk full", elsewhere, partial(faults.fill_disk, elsewhere, holder)
 
 

@@ -4,7 +4,6 @@ Stages run in processes forked from one that has imported what they import, so t
 their work, and not the seconds before it.
 """
 
-import ctypes
 import multiprocessing
 import os
 import random
@@ -12,11 +11,9 @@ import resource
 import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +23,7 @@ import yaml
 from segcore import weights
 from tests import tiny
 from tests.running import ROOT
+from tests.small_disk import enter
 
 STAGES = ("fetch", "preprocess", "evaluate", "render")
 MOMENTS = ("at any moment", "while it writes", "while it replaces")
@@ -232,7 +230,7 @@ def limit_files(case: Case, rng: random.Random) -> str:
 
 
 def fill_disk(case: Case, holder: int, rng: random.Random) -> str:
-    """Leave a random room that is too small for the outputs, on the disk of :func:`small_disk`."""
+    """Leave a random room that is too small for the outputs, on the disk of :mod:`tests.small_disk`."""
     sizes = [len(data) for output in case.outputs for data in below(case.new, output).values() if data]
     room = PAGE * rng.randrange(sum(-(-size // PAGE) for size in sizes))
     disk = os.statvfs(case.folder)
@@ -255,35 +253,6 @@ def check_failed(case: Case, run: Run, message: str) -> str:
     state = case.state()
     assert state == "old"
     return state
-
-
-# A small disk
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[int | None]:
-    """Mount a tmpfs of 64 MB at ``folder``, seen by one process alone: its id, or None where that may not be done."""
-    script = 'mount -t tmpfs -o size=64m none "$0" && echo mounted && exec cat'
-    if shutil.which("unshare") is None:
-        yield None
-        return
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
-        yield holder.pid if holder.stdout.readline() else None
-        holder.stdin.close()
-
-
-def seen_by(holder: int, folder: Path) -> Path:
-    """The path by which other processes, too, come to what the process ``holder`` sees at ``folder``."""
-    return Path(f"/proc/{holder}/root", folder.relative_to("/"))
-
-
-def enter(holder: int) -> None:
-    """Go where the process ``holder`` sees its disk."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for kind in ("user", "mnt"):
-        with Path(f"/proc/{holder}/ns/{kind}").open() as file:
-            assert libc.setns(file.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
 
 
 # Trees

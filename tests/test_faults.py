@@ -11,6 +11,7 @@ import pytest
 
 from tests import faults
 from tests.running import start_stage
+from tests.small_disk import seen_by, small_disk
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,10 @@ def case(request, cases):
 def disk(tmp_path_factory):
     """A small disk, and the process that holds it."""
     folder = tmp_path_factory.mktemp("disk")
-    with faults.small_disk(folder) as holder:
+    with small_disk(folder) as holder:
         if holder is None:
             pytest.skip("no tmpfs can be mounted here: user namespaces are off")
-        yield faults.seen_by(holder, folder), holder
+        yield seen_by(holder, folder), holder
 
 
 @pytest.mark.parametrize("moment", faults.MOMENTS)
