@@ -28,6 +28,9 @@ MAX_MEMBERS = 100_000
 MAX_TOTAL = 4 << 30
 MAX_FILE = 64 << 20
 MAX_HEADERS = 1 << 20  # of a tar, from one file to the next
+MAX_ALL_HEADERS = 256 << 20  # of a tar: 2,684 bytes each for 100,000 members; Python reads 7 MB of them a second
+MAX_GLOBALS = 100  # values in a tar that are to count for all files behind them, and stay in memory for that
+MAX_DIRECTORY = 16 << 20  # of a zip, which is read at once: 160 bytes each for 100,000 members
 MAX_NAME = 512
 MAX_DEPTH = 16
 
@@ -125,14 +128,17 @@ def _members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
-    stream = _Metered(file)
+    stream, contents = _Metered(file), 0
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as tar:
         while info := tar.next():
             tar.members.clear()  # tarfile would keep them all
+            if len(tar.pax_headers) > MAX_GLOBALS or stream.count - contents > MAX_ALL_HEADERS:
+                raise _Refused("more in the headers than names")
             if not (info.isdir() or info.isreg()) or info.issparse():
                 raise _Refused(f"{info.name[:MAX_NAME]!r}: a link, a device or another special file")
             stream.left = MAX_FILE + MAX_HEADERS
             yield _Member(info.name, info.isdir(), tar.extractfile(info))
+            contents += info.size if info.isreg() else 0
             stream.left = MAX_HEADERS
     while stream.read(_CHUNK):  # gzip compares its checksum when it comes to its end
         pass
@@ -140,7 +146,7 @@ def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
 
 def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
     size = file.seek(0, os.SEEK_END)
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(_Sipped(file)) as archive:
         for info in archive.infolist():
             name = info.orig_filename  # ZipInfo.filename ends at a NUL
             if not 0 <= info.header_offset < size:  # zipfile would seek there
@@ -174,13 +180,28 @@ class _Metered:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.left = MAX_HEADERS
+        self.count = 0
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
         self.left -= len(data)
+        self.count += len(data)
         if self.left < 0:
             raise _Refused("a file or a header that is too large")
         return data
+
+
+class _Sipped:
+    """Reads no more of ``file`` at once than a directory may have: zipfile keeps all of it, tenfold, in memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY:
+            raise _Refused(f"a directory of more than {MAX_DIRECTORY:,} bytes")
+        return self._file.read(size)
 
 
 class _Names:

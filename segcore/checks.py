@@ -8,15 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segcore.console import UserError, progress
 from segcore.idd_lite import SPLITS, Frame, list_frames
 from segcore.labels import CLASSES, VOID
+from segcore.pictures import Unreadable, decode
 from segcore.workers import map_in_order
 
 SHOWN = 20
-MAX_PIXELS = 16_000_000  # IDD-Lite's pictures have 72,640; a small file can claim enough to exhaust the memory
 
 
 def check(root: Path, source: str, required: Sequence[str] = SPLITS) -> None:
@@ -92,17 +92,10 @@ def _problems(root: Path, frame: Frame) -> list[str]:
 
 def _decode(root: Path, path: Path, kind: str, problems: list[str]) -> Image.Image | None:
     try:
-        with Image.open(root / path, formats=[kind]) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                problems.append(f"{path}: {_by(picture)} pixels; at most {MAX_PIXELS:,} in all were expected")
-                return None
-            picture.load()
-            return picture
-    except UnidentifiedImageError:
-        problems.append(f"{path}: not a {kind} picture")
-    except Exception as error:  # which one depends on where Pillow's parser tripped
-        problems.append(f"{path}: unreadable ({error})")
-    return None
+        return decode(root / path, kind)
+    except Unreadable as error:
+        problems.append(f"{path}: {error}")
+        return None
 
 
 def _wrong_ids(label: Image.Image) -> str:

@@ -82,8 +82,9 @@ def signals_held() -> Iterator[None]:
 
 
 def fail(message: str) -> None:
-    """Print ``error: message`` on stderr and exit with code 1."""
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    """Print ``error: message`` on stderr and exit with code 1; what could steer the terminal is written out."""
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
+    print(f"error: {shown}", file=sys.stderr, flush=True)
     sys.exit(1)
 
 

@@ -1,5 +1,6 @@
 """Frames as tensors: where they are kept, and how uint8 becomes the network's input."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,9 +37,15 @@ class FrameStore:
 
 
 class Normalise:
-    """Subtract the channel means and divide by the standard deviations, both on a 0–1 scale."""
+    """Subtract the channel means and divide by the standard deviations, both on a 0–1 scale.
+
+    Raises:
+        ValueError: if these are not three finite numbers each.
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        if not len(mean) == len(std) == 3 or not all(map(math.isfinite, (*mean, *std))):
+            raise ValueError(f"three means and standard deviations were expected, not {mean} and {std}")
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._scale = 1 / torch.tensor(std, device=device).clamp_min(1e-3).view(1, 3, 1, 1)  # a flat channel has none
 

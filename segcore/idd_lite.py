@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
+MAX_PIXELS = 16_000_000  # IDD-Lite's pictures have 72,640; a small file can claim enough to exhaust the memory
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: the drive it was taken on, and its name there. ``image`` and ``label`` are relative to the root."""
+    """One frame: the drive it was taken on, and its name there. ``image`` and ``label`` are relative to the root.
+
+    Raises:
+        ValueError: if a name would lead to another folder, so that nothing is written there.
+    """
 
     split: str
     drive: str
     name: str
+
+    def __post_init__(self) -> None:
+        if {*"/\0"} & {*self.drive, *self.name} or self.drive in ("", ".", ".."):
+            raise ValueError(f"{self.drive!r} and {self.name!r} do not name a drive and a frame")
 
     @property
     def image(self) -> Path:

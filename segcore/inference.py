@@ -34,7 +34,7 @@ class Predictor:
             self.precision = usable_precision(self.trained_in, device)
             self._network = ERFNet(len(CLASSES), about["params"]["model"]["encoder_only"])
             self._normalise = Normalise(about["mean"], about["std"], device)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{path}: not written by this pipeline ({error!r}); run `dvc repro train`") from None
         if classes != list(CLASSES):
             raise UserError(f"{path}: made for the classes {classes}, not {list(CLASSES)}; run `dvc repro train`")

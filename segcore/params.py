@@ -8,10 +8,14 @@ from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from segcore.console import UserError
 
 PARAMS = Path("params.yaml")
+MAX_BYTES = 1 << 16  # params.yaml has 2 kB; PyYAML takes seconds for more than this
+SHOWN = 200  # characters of a wrong value
 
 
 class Section(BaseModel):
@@ -56,14 +60,41 @@ def parse(values: Any, model: type[AnySection], path: Path, prefix: str = "") ->
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top is a mapping."""
+    """Read a YAML file whose top is a mapping.
+
+    Raises:
+        UserError: if it is anything else, is too large, or has aliases.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path}: more than {MAX_BYTES:,} bytes, too many for parameters")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(data.decode("utf-8"), _Loader)
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: too deeply nested") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a mapping of names to values was expected at the top")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """No aliases, a few of which can stand for more values than there is memory, and no errors but YAML's."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise ComposerError(None, None, f"*{event.anchor}: an alias; write the value itself", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, ArithmeticError):  # as for the month 13
+            kind = node.tag.rpartition(":")[2]
+            raise ConstructorError(None, None, f"not a value of the kind {kind}", node.start_mark) from None
 
 
 def _explain(problem: Any, prefix: str) -> str:
@@ -73,4 +104,12 @@ def _explain(problem: Any, prefix: str) -> str:
     if problem["type"] == "missing":
         return f"{key}: missing"
     said = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {said[0].lower()}{said[1:]}; it is {problem['input']!r}"
+    return f"{key}: {said[0].lower()}{said[1:]}; it is {_shown(problem['input'])}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

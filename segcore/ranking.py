@@ -43,7 +43,10 @@ def rank(path: Path) -> list[Scored]:
     scores = iou.groupby([present["drive"], present["frame"]]).mean().sort_values(kind="stable")
     if scores.empty:
         raise UserError(f"{path}: no frame has valid ground truth, so there is nothing to draw")
-    return [Scored(Frame("val", drive, name), miou) for (drive, name), miou in scores.items()]
+    try:
+        return [Scored(Frame("val", drive, name), miou) for (drive, name), miou in scores.items()]
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; run `dvc repro`") from None
 
 
 def worst_median_best(ranked: list[T], wanted: int) -> dict[str, list[T]]:
@@ -72,7 +75,7 @@ def _read_counts(path: Path) -> pd.DataFrame:
     types = {"drive": str, "frame": str, "class": str, "tp": "int64", "fp": "int64", "fn": "int64"}
     try:
         counts = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not the table that evaluate writes ({reason}); run `dvc repro`") from None
     unknown = set(counts["class"]) - set(CLASSES)

@@ -31,9 +31,9 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         state = load(data)
         # The format: the header's length as 8 bytes, little-endian, then the header as JSON.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a type of numbers that torch does not have
         raise UserError(f"{path}: not a complete safetensors file ({error}); run `dvc repro train`") from None
     try:
         return state, json.loads(header["__metadata__"][KEY])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError(f"{path}: not written by this pipeline; run `dvc repro train`") from None

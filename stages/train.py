@@ -98,17 +98,11 @@ def train_to_the_end(run: "Training", checkpoints: "Checkpoints", stop_request: 
 
 def load_data(where: Any) -> "Data":
     """The train and val arrays, on the device where they fit, and the statistics of train."""
-    from segcore import arrays, frames, labels, training
+    from segcore import arrays, frames, training
 
     stores = [frames.FrameStore(*arrays.load_labelled(ARRAYS, split), where) for split in ("train", "val")]
-    path = ARRAYS / "stats.json"
-    try:
-        stats = json.loads(path.read_text())
-        share = [stats["share"][name] for name in labels.CLASSES]
-        return training.Data(*stores, mean=stats["mean"], std=stats["std"], share=share)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"not the statistics that preprocess writes ({error!r})"
-        raise console.UserError(f"{path}: {reason}; run `dvc repro preprocess`") from None
+    stats = arrays.read_stats(ARRAYS)
+    return training.Data(*stores, mean=stats.mean, std=stats.std, share=list(stats.share.values()))
 
 
 def describe(run: "Training", model: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import checks
+from segcore import checks, pictures
 from segcore.console import UserError
 from tests import tiny
 
@@ -65,7 +65,7 @@ def test_a_truncated_label_and_a_frame_that_is_a_png(tmp_path):
 
 
 def test_a_picture_that_claims_many_pixels_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "MAX_PIXELS", 47)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 47)
     found = problems(tmp_path, {})
     assert len(found) == 9
     assert found[0] == f"{FRAME}: 8×6 pixels; at most 47 in all were expected"

@@ -117,3 +117,9 @@ def test_signals_are_held_and_then_given_to_whoever_handles_them():
 def test_progress_passes_items_on_and_ends_with_a_line(capsys):
     assert list(console.progress(iter("abc"), 3, "letters")) == ["a", "b", "c"]
     assert capsys.readouterr().err.startswith("letters: 3 in ")
+
+
+def test_what_could_steer_the_terminal_is_written_out(capsys):
+    assert end_of(capsys, UserError("x.zip: no 'a\x1b[2J\r\udcffé'\n  next line")) == (
+        "error: x.zip: no 'a\\x1b[2J\\r\\udcffé'\n  next line\n"
+    )

@@ -23,7 +23,8 @@ def write_inputs(root: Path, seed: int = 2) -> None:
         np.save(folder / f"{split}_images.npy", rng.integers(0, 256, (count, 32, 64, 3), dtype=np.uint8))
         np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
     share = dict.fromkeys(CLASSES, 0.1428)
-    (folder / "stats.json").write_text(json.dumps({"mean": [0.5] * 3, "std": [0.3] * 3, "share": share}))
+    stats = {"mean": [0.5] * 3, "std": [0.3] * 3, "share": share, "void_share": 0.1}
+    (folder / "stats.json").write_text(json.dumps(stats))
     shutil.copyfile(ROOT / "data/random_start.yaml", root / "data/random_start.yaml")
     write_params(root, epochs=3, batch_size=2, validate_every=2)
 
