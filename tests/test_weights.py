@@ -1,11 +1,23 @@
 """Weights on disk: what goes in comes out, and the same goes in as the same bytes."""
 
+import contextlib
+import json
+import struct
+import warnings
+from random import Random
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from segcore.console import UserError
+from segcore.erfnet import ERFNet
+from segcore.inference import Predictor
+from segcore.labels import CLASSES
 from segcore.weights import load_weights, save_weights
+from tests.mutations import mutate
 
 
 def test_tensors_and_what_is_known_of_them_come_back(tmp_path):
@@ -37,3 +49,67 @@ def test_weights_from_elsewhere_are_refused(tmp_path, metadata):
     save_file({"a": torch.zeros(2)}, tmp_path / "m", metadata)
     with pytest.raises(UserError, match="not written by this pipeline"):
         load_weights(tmp_path / "m")
+
+
+def safetensors(header: object, data: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+WHOLE = safetensors({"__metadata__": {"segcore": "{}"}, "a": TENSOR}, bytes(8))
+dtypes = st.sampled_from(["F32", "F4", "F8_E8M0", "I64", "BOOL", "C64", "X", None])
+tensors = st.fixed_dictionaries(
+    {"dtype": dtypes, "shape": st.lists(st.sampled_from([0, 1, 2, 16, -1, 2**62]), max_size=3)}
+)
+metadata = st.none() | st.dictionaries(
+    st.sampled_from(["segcore", "format"]), st.sampled_from(["{}", "[" * 9000, "1", "x"])
+)
+
+
+@settings(max_examples=250, derandomize=True, database=None, deadline=None)
+@given(
+    st.integers(0, 2**32).map(lambda seed: mutate(Random(seed), WHOLE))
+    | st.builds(lambda a, about: safetensors({"__metadata__": about, "a": TENSOR | a}, bytes(8)), tensors, metadata)
+    | st.binary(max_size=60)
+)
+def test_weights_of_any_bytes(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "model").write_bytes(data)
+    with contextlib.suppress(UserError):
+        load_weights(folder / "model")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        safetensors({"__metadata__": None}),
+        safetensors({"__metadata__": {"segcore": "[" * 100_000}}),
+        safetensors({"__metadata__": {"segcore": "{}"}, "a": TENSOR | {"dtype": "F8_E8M0", "shape": [8]}}, bytes(8)),
+    ],
+)
+def test_weights_that_the_format_allows_and_we_do_not(tmp_path, data):
+    (tmp_path / "model").write_bytes(data)
+    with pytest.raises(UserError, match="run `dvc repro train`"):
+        load_weights(tmp_path / "model")
+
+
+ABOUT = {
+    "classes": list(CLASSES), "input_size": [16, 32], "mean": [0.5] * 3, "std": [0.3] * 3, "precision": "fp32",
+    "params": {"model": {"encoder_only": True}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": [0.5] * 2}, {"mean": [float("nan")] * 3}, {"mean": "abc"}, {"mean": [[0.5]] * 3}, {"std": None},
+        {"mean": [10**400] * 3}, {"std": [float("inf")] * 3}, {"input_size": 3}, {"params": []}, {"classes": "abc"},
+    ],
+)  # fmt: skip
+def test_a_model_whose_metadata_is_damaged(tmp_path, change):
+    save_weights(tmp_path / "model", ERFNet(len(CLASSES), True).state_dict(), ABOUT)
+    Predictor(tmp_path / "model", torch.device("cpu"))
+    save_weights(tmp_path / "model", ERFNet(len(CLASSES), True).state_dict(), ABOUT | change)
+    with warnings.catch_warnings(action="error"), pytest.raises(UserError, match="run `dvc repro train`"):
+        Predictor(tmp_path / "model", torch.device("cpu"))

@@ -1,0 +1,228 @@
+"""Fetch from thousands of damaged archives: each has to be accepted or refused with a message, and to cost little.
+
+Each archive goes through the stage itself, in a process of its own with hard limits on address space, file size and
+time, in a folder with canary files around the output. The bounds of :mod:`segcore.archive` are lowered there, so that
+small archives come up against them.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+from typing import Annotated, NamedTuple
+
+import typer
+
+from segcore import archive, console
+from stages import fetch
+from tests import tiny
+from tests.mutations import hostile_archive
+
+BOUNDS = {
+    "MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18, "MAX_HEADERS": 1 << 16, "MAX_ALL_HEADERS": 1 << 18,
+    "MAX_DIRECTORY": 1 << 16,
+}  # fmt: skip
+DISK = BOUNDS["MAX_TOTAL"] + BOUNDS["MAX_FILE"]  # the sum is compared after each file
+MEMORY = 96 << 20  # more than before the archive: a picture of checks.MAX_PIXELS and its bytes
+SECONDS = 20
+OLD = {"data/raw/old": b"what was there before", "canary": b"1", "data/canary": b"2", "params.yaml": b""}
+# What a failing file system or a lack of memory says: no property of an archive.
+OFFENCES = ("Cannot allocate", "unreadable ()", "File too large", "No space", "Permission denied", "No such file")
+
+
+class Outcome(NamedTuple):
+    """What became of one archive; bytes of memory are those beyond what the process had before."""
+
+    said: str  # "accepted", the message, or what went wrong
+    fine: bool
+    seconds: float
+    memory: int
+    disk: int
+
+
+def main(
+    count: Annotated[int, typer.Option(help="archives")] = 10_000,
+    seed: Annotated[int, typer.Option(help="what they are made from")] = 0,
+) -> None:
+    """Fetch from damaged archives, and print what became of them; exit code 1 if any did harm."""
+    kinds: Counter[str] = Counter()
+    worst = {"seconds": 0.0, "memory": 0, "disk": 0}
+    offenders: list[Path] = []
+    with tempfile.TemporaryDirectory() as root, contextlib.closing(Worker(Path(root, "workspace"))) as worker:
+        for number in console.progress(range(count), count, "archives"):
+            name, data = hostile_archive(Random(f"{seed}/{number}"))
+            outcome = worker.fetch(name, data)
+            kinds[kind(outcome)] += 1
+            worst = {key: max(value, getattr(outcome, key)) for key, value in worst.items()}
+            if not outcome.fine:
+                offenders.append(Path(tempfile.mkdtemp(prefix="hostile-"), f"{number}-{name}"))
+                offenders[-1].write_bytes(data)
+                print(f"{offenders[-1]}: {outcome.said}", file=sys.stderr, flush=True)
+    for said, times in kinds.most_common():
+        print(f"{times:7,}  {said}")
+    print(f"largest: {worst['seconds']:.2f} s, {worst['memory'] / 1e6:.1f} MB of memory more than before, ", end="")
+    print(f"{worst['disk']:,} bytes on disk (bound {DISK:,})")
+    if offenders:
+        sys.exit(1)
+
+
+def kind(outcome: Outcome) -> str:
+    """The first line of what was said, without what differs from archive to archive."""
+    if not outcome.fine:
+        return "OFFENCE: " + outcome.said.splitlines()[0][:100]
+    if " in the data set" in outcome.said:
+        first = outcome.said.splitlines()[1].strip()
+        return "refused: problems in the data set, first: " + _plain(re.sub(r"^\S+: |\w+/\S+", "", first))
+    first = re.sub(
+        r"^x\.[a-z.]+: |^data/\S+: |\S+: (?=a second file)|'.*': |\".*\": ", "", outcome.said.splitlines()[0]
+    )
+    return _plain(first.removesuffix("; get IDD-Lite from a source that you trust"))
+
+
+def _plain(text: str) -> str:
+    numberless = re.sub(r"\b\d[\d,]*\b", "N", text)
+    return re.sub(r"it (also )?has.*|\(.*\)|(?<=data set in it: ).*|for (leftImg8bit|gtFine).*", "…", numberless)[:110]
+
+
+class Worker:
+    """A process that fetches, started anew when it died, and its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._context = multiprocessing.get_context("fork")
+        self._start()
+
+    def _start(self) -> None:
+        self._reset()
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=serve, args=(theirs, self._folder), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def fetch(self, name: str, data: bytes) -> Outcome:
+        """Run the stage on an archive, and look at what it left behind."""
+        (self._folder / name).write_bytes(data)
+        (self._folder / "params.yaml").write_text(f"fetch: {{source: {name}}}\n")
+        before = OLD | {name: data, "params.yaml": f"fetch: {{source: {name}}}\n".encode()}
+        self._pipe.send(name)
+        try:
+            if not self._pipe.poll(SECONDS):
+                raise EOFError("it hangs")
+            outcome = self._pipe.recv()
+        except EOFError as error:
+            self.close()
+            outcome = Outcome(f"{error or 'its process died'}", False, SECONDS, 0, 0)
+            self._start()
+            return outcome
+        outcome = self._judge(outcome, before)
+        self._reset()
+        return outcome
+
+    def _judge(self, outcome: Outcome, before: dict[str, bytes]) -> Outcome:
+        after = everything(self._folder)
+        if outcome.said == "accepted":
+            made = {path: after.pop(path) for path in list(after) if path.startswith("data/raw/")}
+            before = {path: content for path, content in before.items() if not path.startswith("data/raw/")}
+            if any(content is None for content in made.values()):
+                return outcome._replace(said="a link or a special file in the output", fine=False)
+        beside = {path.name for path in self._folder.parent.iterdir()} - {self._folder.name}
+        if changed := {path for path in after.keys() | before.keys() if after.get(path) != before.get(path)} | beside:
+            return outcome._replace(said=f"changed or new: {sorted(changed)}", fine=False)
+        if outcome.disk > DISK or outcome.memory > MEMORY:
+            return outcome._replace(said=f"{outcome.memory:,} B of memory, {outcome.disk:,} B on disk", fine=False)
+        return outcome
+
+    def _reset(self) -> None:
+        # The folder itself stays, because the process is in it.
+        for path in self._folder.iterdir() if self._folder.exists() else ():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        tiny.write_folder(self._folder, OLD)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Every file below ``folder``, and ``None`` for what is neither a plain file nor a folder."""
+    found: dict[str, bytes | None] = {}
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            found[path.relative_to(folder).as_posix()] = None
+        elif path.is_file():
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
+def serve(pipe: Connection, folder: Path) -> None:
+    """In the process: run the stage on each archive that is named through ``pipe``, and send the outcome."""
+    os.chdir(folder)
+    os.environ["SEGCORE_THREADS"] = "1"
+    for name, value in BOUNDS.items():
+        setattr(archive, name, value)
+    disk: list[int] = []
+    fetch.bring = _measured(fetch.bring, disk)
+    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
+    sys.stdout = sys.stderr
+    address_space = _status("VmSize") + (512 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BOUNDS["MAX_FILE"], BOUNDS["MAX_FILE"]))
+    while True:
+        pipe.recv()
+        disk.clear()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before, started = _status("VmRSS"), time.monotonic()
+        said, fine = attempt()
+        seconds, memory = time.monotonic() - started, _status("VmHWM") - before
+        pipe.send(Outcome(said, fine, seconds, memory, max(disk, default=0)))
+
+
+def attempt() -> tuple[str, bool]:
+    """Run the stage, and say what :func:`segcore.console.run` would, and whether it would."""
+    try:
+        fetch.main()
+    except console.UserError as error:
+        said = str(error)
+    except OSError as error:
+        said = console.describe(error)
+    except BaseException as error:  # whatever it is, it would have been a traceback
+        return f"{type(error).__name__}: {error}", False
+    else:
+        return "accepted", True
+    return said, not any(offence in said for offence in OFFENCES)
+
+
+def _measured(bring: Callable, disk: list[int]) -> Callable:
+    """``bring``, which also notes how much is below its output folder in the end: it only ever adds to it."""
+
+    def run(source: Path, raw: Path) -> tuple[str, ...]:
+        try:
+            return bring(source, raw)
+        finally:
+            disk.append(sum(_sizes(raw)))
+
+    return run
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    return (path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _status(field: str) -> int:
+    found = re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) << 10
+
+
+if __name__ == "__main__":
+    typer.run(main)
