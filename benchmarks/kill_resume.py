@@ -1,7 +1,7 @@
 """Kill a real `dvc repro` while it trains, again and again, and see that it always ends with the same bytes.
 
-`python -m benchmarks.kill_resume --rounds 50`: each round starts from the same workspace, kills what runs one to three times
-by SIGKILL (all of it, the trainer, or dvc alone), and then lets it end.
+`python -m benchmarks.kill_resume --rounds 50`: each round starts from the same workspace, kills what runs one to three
+times by SIGKILL (all of it, the trainer, or dvc alone), and then lets it end.
 """
 
 import os
@@ -66,9 +66,8 @@ def main(rounds: int = 50, seed: int = 1) -> None:
         done = one_round(workspace, rng, expected)
         results.append(done)
         kills = ", ".join(f"{kill.target}{' while writing' if kill.while_writing else ''}" for kill in done.kills)
-        print(
-            f"{number}/{rounds}: killed {kills}; went on from {done.resumed} of {STEPS}: {done.problems or 'same bytes'}"
-        )
+        outcome = "; ".join(done.problems) or "same bytes"
+        print(f"{number}/{rounds}: killed {kills}; then began at step {done.resumed} of {STEPS}: {outcome}", flush=True)
         if not done.problems:
             shutil.rmtree(root.parent)
     report(results)
@@ -101,13 +100,12 @@ def one_round(workspace: Workspace, rng: random.Random, expected: dict[str, byte
 
 
 def note_start(done: Round, said: str) -> None:
-    """Note where a run began; after a kill that left a checkpoint it has to be beyond the start."""
-    if not done.kills:
-        return
-    found = re.search(rf"going on from step (\d+) of {STEPS}", said)
-    done.resumed.append(int(found[1]) if found else 0)
-    if done.kills[-1].had_checkpoint and not found:
-        done.problems.append("there was a checkpoint, and it began at the start")
+    """Note where a run after a kill began, if it got as far as that; where a checkpoint was left not at the start."""
+    found = re.search(rf"(?:starting|going on) at step (\d+) of {STEPS}", said)
+    if done.kills and found:
+        done.resumed.append(int(found[1]))
+        if any(kill.had_checkpoint for kill in done.kills) and done.resumed[-1] == 0:
+            done.problems.append("there was a checkpoint, and it began at the start")
 
 
 def run_and_kill(workspace: Workspace, rng: random.Random) -> tuple[str, Kill | None]:
@@ -205,9 +203,8 @@ def report(results: list[Round]) -> None:
     writing = sum(any(kill.while_writing for kill in done.kills) for done in results)
     print(f"rounds: {len(results)}, killed after a checkpoint {after}, while writing one {writing}; {dict(rounds)}")
     steps = sorted(step for done in results for step in done.resumed)
-    print(
-        f"went on from step, of {STEPS}: median {steps[len(steps) // 2]}, {sum(step > 0 for step in steps)} of {len(steps)} > 0"
-    )
+    beyond = sum(step > 0 for step in steps)
+    print(f"after a kill {beyond} of {len(steps)} runs began beyond step 0 of {STEPS}, median {steps[len(steps) // 2]}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from segcore.console import UserError
+from segcore.digests import md5
 from segcore.erfnet import ERFNet
 from segcore.params import Section, parse, read_yaml
 
@@ -31,9 +32,9 @@ class RandomStart(Section):
     start: Literal["random"]
 
 
-def is_random(path: Path) -> bool:
-    """Whether a file stands for a random start, by its ending."""
-    return path.suffix == ".yaml"
+def digest(path: Path) -> str | None:
+    """The md5 of a file of weights; None for the file that stands for a random start."""
+    return None if _is_random(path) else md5(path)
 
 
 def initialise(model: ERFNet, path: Path) -> list[str]:
@@ -42,10 +43,14 @@ def initialise(model: ERFNet, path: Path) -> list[str]:
     Raises:
         UserError: as :func:`load_pretrained`.
     """
-    if is_random(path):
+    if _is_random(path):
         parse(read_yaml(path), RandomStart, path)
         return []
     return load_pretrained(path, model)
+
+
+def _is_random(path: Path) -> bool:
+    return path.suffix == ".yaml"
 
 
 def load_pretrained(path: Path, model: ERFNet) -> list[str]:

@@ -1,6 +1,5 @@
 """`python -m segcore.provenance MODEL`: what made a model, which commits have it, what gives the same bytes again."""
 
-import hashlib
 import json
 import shlex
 import textwrap
@@ -12,6 +11,7 @@ import typer
 
 from segcore import console, history
 from segcore.console import UserError
+from segcore.digests import md5
 from segcore.history import Commit, History, Inputs, NoHistory
 
 ARRAYS = Path("data/arrays")
@@ -140,7 +140,18 @@ def records_here(about: dict[str, Any]) -> dict[str, str]:
             "threads": workers.thread_count(),
             "md5": {name: file_md5(ARRAYS / name) for name in arrays},
         }
+        | start_here()
     )
+
+
+def start_here() -> dict[str, str | None]:
+    """What train would record of the weights that params.yaml names to start from; nothing if it names none."""
+    from segcore import params, pretrained, training
+
+    try:
+        return {"init": pretrained.digest(params.load("train", training.TrainParams).init)}
+    except (UserError, OSError):
+        return {}
 
 
 def compare_params(recorded: Any) -> Iterator[Check]:
@@ -154,7 +165,7 @@ def compare_params(recorded: Any) -> Iterator[Check]:
         try:
             if section not in sections:
                 raise UserError(f"train reads no section {section} here")
-            here = flatten({section: params.load(section, sections[section]).model_dump()})
+            here = flatten({section: params.load(section, sections[section]).model_dump(exclude={"init"})})
         except (UserError, FileNotFoundError) as error:
             why = str(error) if isinstance(error, UserError) else f"{params.PARAMS}: {MISSING}"
             yield Check(section, f"{len(model)} parameters", None, why)
@@ -169,10 +180,10 @@ def compare_files(inputs: Inputs | None, about: dict[str, Any]) -> Iterator[Chec
         yield Check("the code", "not recorded", None, "no dvc.lock that can be read here has the model")
         return
     recorded = flatten(about)
-    for name, md5 in inputs.items():
+    for name, digest in inputs.items():
         path = Path(name)
         if name not in VALIDATION and not (path.parent == ARRAYS and f"md5.{path.name}" in recorded):
-            yield Check(name, md5, file_md5(path))
+            yield Check(name, digest, file_md5(path))
 
 
 def print_history(digest: str, locked: Inputs | None) -> History:
@@ -253,10 +264,7 @@ def settings(records: list[Check]) -> str:
 
 def file_md5(path: Path) -> str:
     """The digest that dvc.lock has for the file."""
-    if not path.is_file():
-        return MISSING
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return md5(path) if path.is_file() else MISSING
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Train ERFNet."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -8,9 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from segcore import console, params, reporting, stopping
+from segcore.digests import md5
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from segcore.checkpoint import Checkpoints
@@ -43,7 +41,8 @@ def main() -> None:
     SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
     more where they would take more than 1 % of the time.
     """
-    from segcore import augment, checkpoint, confusion, device, erfnet, outputs, training, weights
+    with console.signals_held():  # an exception in the midst of torch's import can end in a crash
+        from segcore import augment, checkpoint, confusion, device, erfnet, outputs, training, weights
 
     train = params.load("train", training.TrainParams)
     model = params.load("model", erfnet.ModelParams)
@@ -76,7 +75,7 @@ def train_to_the_end(run: "Training", checkpoints: "Checkpoints", stop_request: 
     saved = checkpoints.load()
     if saved is not None:
         run.restore(*saved)
-        reporting.say(f"going on from step {run.step} of {run.steps}")
+    reporting.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
     # DVC removes what a stage makes before it runs it; without DVC old curves stand here until there are new ones.
     live = outputs.live_file(CURVES) if "DVC_STAGE" in os.environ else nullcontext(lambda text: None)
     with live as rewrite, reporting.progress(run) as (advance, report):
@@ -88,7 +87,7 @@ def train_to_the_end(run: "Training", checkpoints: "Checkpoints", stop_request: 
             if stop:
                 outcome = "saved, and the same command goes on from here" if is_saved else "not saved"
                 reporting.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
-                raise typer.Exit(128 + stop)
+                raise console.Stopped(stop)
             advance(frames)
 
         for epoch in run.epochs(tick):
@@ -122,7 +121,7 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
             "model": model.model_dump(),
             "augment": run.augmentation.model_dump(),
         },
-        "init": None if pretrained.is_random(run.params.init) else md5(run.params.init),
+        "init": pretrained.digest(run.params.init),
         "md5": digests("train_images.npy", "train_labels.npy", "stats.json"),
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "device": device.name(run.device),
@@ -134,12 +133,6 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
 def digests(*names: str) -> dict[str, str]:
     """The md5 of files of data/arrays."""
     return {name: md5(ARRAYS / name) for name in names}
-
-
-def md5(path: Path) -> str:
-    """The digest that dvc.lock has for the file, too."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 if __name__ == "__main__":

@@ -62,6 +62,18 @@ def test_bf16_falls_back_where_the_hardware_has_none(monkeypatch):
         assert device.usable_precision("fp32", CPU) == "fp32"
 
 
+@pytest.mark.parametrize(
+    ("bf16", "amx", "used"), [(False, False, "fp32"), (True, False, "bf16"), (False, True, "bf16")]
+)
+def test_bf16_that_avx512_only_imitates_is_not_used(monkeypatch, bf16, amx, used):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert device.usable_precision("bf16", CPU) == used
+    assert [part for part in device.name(CPU).split() if part in ("BF16", "AMX")] == ["BF16"] * bf16 + ["AMX"] * amx
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
 def test_cuda_is_found_by_itself(monkeypatch):

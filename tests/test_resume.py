@@ -60,7 +60,7 @@ def wait_for_step(process: subprocess.Popen, root: Path, step: int) -> None:
 
 def resumed_at(said: str) -> int:
     """The step that a run went on from, 0 if it began at the start."""
-    found = re.search(rf"going on from step (\d+) of {STEPS}", said)
+    found = re.search(rf"going on at step (\d+) of {STEPS}", said)
     return int(found[1]) if found else 0
 
 
