@@ -54,4 +54,4 @@ lock:  ## renew requirements.lock (needs uv)
 	    --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv and caches; DVC's outputs and cache stay
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .hypothesis .pytest_cache .ruff_cache

@@ -225,6 +225,38 @@ def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
     assert same(*networks)
 
 
+@pytest.mark.parametrize(
+    "device_name",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")],
+        ),
+    ],
+)
+def test_where_the_frames_are_kept_does_not_change_the_result(tmp_path, monkeypatch, device_name):
+    """On the device, in memory or in a memory map, as there is room."""
+    where = torch.device(device_name)
+    plain = data()
+    networks = []
+    for fits in (True, False):
+        monkeypatch.setattr("segcore.frames._fits", lambda size, device, fits=fits: fits)
+        stores = []
+        for i, store in enumerate((plain.train, plain.val)):
+            arrays = store._images.numpy(), store._labels.numpy()
+            if not fits:
+                for kind, array in zip(("images", "labels"), arrays, strict=True):
+                    np.save(tmp_path / f"{i}_{kind}.npy", array)
+                arrays = [np.load(tmp_path / f"{i}_{kind}.npy", mmap_mode="r") for kind in ("images", "labels")]
+            stores.append(FrameStore(*arrays, where))
+        sections = TrainParams(**PARAMS), ModelParams(encoder_only=False), PLAIN
+        run = Training(*sections, dataclasses.replace(plain, train=stores[0], val=stores[1]), where)
+        finish(run)
+        networks.append(run.network)
+    assert same(*networks)
+
+
 def test_the_average_is_what_is_kept():
     plain, averaged = make(), make(ema=0.9)
     finish(plain), finish(averaged)

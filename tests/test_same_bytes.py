@@ -1,0 +1,57 @@
+"""Every output of every stage has the same bytes again, whatever around it is another."""
+
+import os
+import pty
+import subprocess
+import threading
+
+from tests.workspace import Workspace
+
+# What should not matter: the time zone, the language, the order of hashes, what lies in memory before it is used.
+OTHERWISE = {
+    "TZ": "Asia/Kolkata",
+    "LC_ALL": "C",
+    "PYTHONHASHSEED": "7",
+    "PYTHONUNBUFFERED": "1",
+    "MALLOC_PERTURB_": "165",
+    "COLUMNS": "40",
+    "TERM": "xterm-256color",
+}
+
+
+def test_the_whole_graph_in_another_folder_and_environment(finished, tmp_path):
+    workspace = Workspace.create(tmp_path / "another folder, größer" / "workspace")
+    workspace.environment |= OTHERWISE
+    # Where threads only read, draw and write, their number may be another; where they compute it may not.
+    for stage, threads in {"preprocess": "3", "evaluate": "1", "render": "4"}.items():
+        run_on_a_terminal(workspace, "dvc", "repro", "--verbose", stage, SEGCORE_THREADS=threads)
+    assert workspace.outputs() == finished.outputs()
+    assert workspace.lock() == finished.lock()
+
+
+def run_on_a_terminal(workspace: Workspace, *command: str, **environment: str) -> None:
+    """Run a command that has to succeed, where it shows its progress bars, and with another umask."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        cwd=workspace.root,
+        env=workspace.environment | environment,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        umask=0o077,
+    )
+    os.close(end)
+    said: list[bytes] = []
+    reader = threading.Thread(target=read_all, args=(terminal, said))
+    reader.start()
+    assert process.wait(300) == 0, b"".join(said).decode()
+    reader.join()
+
+
+def read_all(terminal: int, said: list[bytes]) -> None:
+    try:
+        while data := os.read(terminal, 65536):
+            said.append(data)
+    except OSError:  # Linux tells so that the other end was closed
+        os.close(terminal)
