@@ -22,7 +22,7 @@ import typer
 from stages.train import CHECKPOINTS
 from tests.workspace import Workspace
 
-EPOCHS, STEPS = 80, 240
+EPOCHS, STEPS = 40, 120
 INTERVAL = "0.2"  # seconds between checkpoints: more of them than in earnest
 TARGETS = ("dvc and trainer", "trainer", "dvc")
 LIMIT = 300  # seconds that a run may take
@@ -120,7 +120,7 @@ def run_and_kill(workspace: Workspace, rng: random.Random) -> tuple[str, Kill | 
                 wait_for(lambda: not list(checkpoints.glob("*/*.partial")), process)
                 wait_for(lambda: list(checkpoints.glob("*/*.partial")), process)
         else:
-            time.sleep(rng.uniform(0, 4))
+            time.sleep(rng.uniform(0, 8))
         target = rng.choice(TARGETS)
         running = process.poll() is None and trainer is not None and is_alive(trainer)
         if running:
