@@ -28,7 +28,7 @@ INTERVAL = 10.0  # seconds between two checkpoints,
 SHARE = 0.01  # or more, so that they take at most this share of the time
 KEPT = 2  # the one before, too, for when the last one is damaged
 UNUSED = 7 * 24 * 3600  # seconds after which the checkpoints of another run are removed
-PATIENCE = 10.0  # seconds to wait for a process that holds the checkpoints, as it may just be saving its last one
+PATIENCE = 5.0  # seconds to wait for a process that holds the checkpoints, as it may just be saving its last one
 KEY = "segcore"
 # Settings of the libraries that choose other kernels, and so other roundings.
 SETTINGS = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_", "ONEDNN_")

@@ -86,7 +86,7 @@ def train_inputs(lock: bytes, md5: str) -> Inputs | None:
     if md5.encode() not in lock:  # parsing takes milliseconds, of each of the commits
         return None
     try:
-        stage = yaml.load(lock, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]["train"]
+        stage = yaml.load(lock, yaml.CSafeLoader)["stages"]["train"]
         held = any(out["path"] == MODEL and out["md5"] == md5 for out in stage["outs"])
         return {dep["path"]: dep["md5"] for dep in stage["deps"]} if held else None
     except (yaml.YAMLError, KeyError, TypeError):  # not as DVC writes it: a conflict, or a version before this form

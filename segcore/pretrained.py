@@ -4,7 +4,6 @@ Source of the layout: https://github.com/Eromera/erfnet_pytorch, network for Cit
 """
 
 import io
-import pickle
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -97,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
             else:
                 content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # which one depends on where the parser tripped
-        refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused:
             reason = f"it holds a {refused[1]}, and only tensors are read, never code; save its state dict alone"
         else:

@@ -28,6 +28,13 @@ CODE = ("stages/train.py", "segcore/training.py")
 VAL = ("data/arrays/val_images.npy", "data/arrays/val_labels.npy")
 
 
+def recorded_params() -> dict[str, Any]:
+    """The parameters of params.yaml as a model made with them has them: the start is recorded by its content."""
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    del params["train"]["init"]
+    return {section: params[section] for section in ("train", "model", "augment")}
+
+
 class Project:
     """The working folder, as git repository: a model, and all that it was made from."""
 
@@ -43,12 +50,12 @@ class Project:
 
     def make_model(self, **other: Any) -> str:
         """Write a model as train would have made it here, but for ``other``, and return its digest."""
-        params = yaml.safe_load(Path("params.yaml").read_text())
         about = {
             "classes": ["drivable", "sky"],
             "input_size": [160, 320],
             "mean": [0.5, 0.25, 0.125],
-            "params": {section: params[section] for section in ("train", "model", "augment")},
+            "params": recorded_params(),
+            "init": None,
             "md5": {name: md5(f"data/arrays/{name}") for name in ARRAYS},
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
             "device": device.name(CPU),
@@ -428,10 +435,10 @@ def test_nothing_differs_where_the_model_was_made(project, ask):
     answer = ask()
     assert answer.not_same == {}
     assert {*answer.checks} == {
-        *("device", "precision", "threads", "versions.numpy", "versions.torch"),
+        *("device", "init", "precision", "threads", "versions.numpy", "versions.torch"),
         *(f"md5.{name}" for name in ARRAYS),
     }
-    leaves = sum(len(yaml.safe_load(Path("params.yaml").read_text())[name]) for name in ("train", "model", "augment"))
+    leaves = sum(map(len, recorded_params().values()))
     assert f"same parameters in params.yaml: {leaves} of {leaves}" in answer.flat
     assert "same files in dvc.lock here: 2 of 2" in answer.flat
     assert "Nothing differs here" in answer.text
@@ -458,8 +465,7 @@ def test_what_differs_is_named_with_both_values(project, ask, monkeypatch, what)
 def test_numbers_are_compared_as_train_reads_them(project, ask):
     change_params("lr: 0.001 ", "lr: 1e-3 ")(None)  # YAML 1.1 takes this for text
     assert yaml.safe_load(Path("params.yaml").read_text())["train"]["lr"] == "1e-3"
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    recorded = {name: params[name] for name in ("train", "model", "augment")}
+    recorded = recorded_params()
     recorded["train"]["lr"] = 0.001
     project.lock(project.make_model(params=recorded))
     assert ask().not_same == {}
@@ -482,8 +488,7 @@ def test_the_precision_that_counts_is_what_this_hardware_makes_of_the_parameter(
 
 
 def test_what_this_program_cannot_compare_is_unknown_and_not_the_same(project, ask):
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params = {name: params[name] for name in ("train", "model", "augment")} | {"more": {"x": 1}}
+    params = recorded_params() | {"more": {"x": 1}}
     project.lock(project.make_model(processor="a new one", init={"md5": OTHER}, params=params))
     answer = ask()
     assert answer.not_same.keys() == {"processor", "init.md5", "more"}
@@ -493,8 +498,7 @@ def test_what_this_program_cannot_compare_is_unknown_and_not_the_same(project, a
 
 
 def test_parameters_that_only_one_side_knows_differ(project, ask):
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    recorded = {name: params[name] for name in ("train", "model", "augment")}
+    recorded = recorded_params()
     recorded["train"]["dropout"] = 0.5
     del recorded["train"]["ema"]
     project.lock(project.make_model(params=recorded))
@@ -508,10 +512,11 @@ def test_params_that_train_would_refuse_are_said_to_be_so(project, ask):
     change_params("epochs: 100", "epochs: many")(None)
     answer = ask()
     assert "params.yaml: train.epochs" in answer.flat
-    assert answer.not_same.keys() == {"train"}
+    assert answer.not_same.keys() == {"train", "init"}
     Path("params.yaml").unlink()
     answer = ask()
-    assert answer.not_same == dict.fromkeys(("train", "model", "augment"), "params.yaml: missing")
+    missing = dict.fromkeys(("train", "model", "augment"), "params.yaml: missing")
+    assert answer.not_same == missing | {"init": "nothing to compare it with"}
 
 
 def test_the_code_is_that_of_head_or_else_of_the_commit_that_brought_the_model_in(project, ask):
