@@ -11,7 +11,7 @@ import pytest
 
 from stages.train import CHECKPOINTS
 from tests.running import wait_until
-from tests.test_experiments import experiment, has_succeeded, queue_worker
+from tests.test_experiments import has_succeeded, queue_worker
 from tests.workspace import Workspace
 
 EPOCHS, STEPS = 8, 24
@@ -113,4 +113,6 @@ def locked(workspace: Workspace, name: str | None = None) -> str:
     """The dvc.lock of an experiment, or of the workspace."""
     if name is None:
         return (workspace.root / "dvc.lock").read_text()
-    return workspace.git("show", f"{experiment(workspace, name)['rev']}:dvc.lock")
+    # Not by way of `dvc exp show`, which lists what was killed in a temporary folder, too.
+    [ref] = workspace.git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
+    return workspace.git("show", f"{ref}:dvc.lock")

@@ -66,11 +66,13 @@ def test_code_that_would_run_what_it_reads_is_seen(source):
     assert len(unsafe(source)) == 1
 
 
-def test_safe_reading_is_not_taken_for_unsafe():
-    safe = "torch.load(p, weights_only=True)\nnp.load(p, allow_pickle=False)\nnp.load(p)\nyaml.safe_load(t)\nsafetensors.torch.load(d)\n"
-    assert (
-        unsafe(
-            safe + "yaml.load(t, Loader=yaml.SafeLoader)\njson.load(f)\nre.compile(p)\nnetwork.eval()\nimport json\n"
-        )
-        == []
-    )
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(p, weights_only=True)", "np.load(p, allow_pickle=False)", "np.load(p)", "yaml.safe_load(t)",
+        "yaml.load(t, Loader=yaml.SafeLoader)", "safetensors.torch.load(d)", "json.load(f)", "import json",
+        "re.compile(p)", "network.eval()",
+    ],
+)  # fmt: skip
+def test_safe_reading_is_not_taken_for_unsafe(source):
+    assert unsafe(source) == []
