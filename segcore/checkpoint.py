@@ -13,25 +13,24 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor
 
 from segcore import device
-from segcore.console import UserError
+from segcore.console import UserError, say
+from segcore.weights import pack, unpack
 
 INTERVAL = 10.0  # seconds between two checkpoints,
 SHARE = 0.01  # or more, so that they take at most this share of the time
 KEPT = 2  # the one before, too, for when the last one is damaged
 UNUSED = 7 * 24 * 3600  # seconds after which the checkpoints of another run are removed
 PATIENCE = 5.0  # seconds to wait for a process that holds the checkpoints, as it may just be saving its last one
-KEY = "segcore"
 # Settings of the libraries that choose other kernels, and so other roundings.
-SETTINGS = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_", "ONEDNN_")
+SETTINGS = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_", "ONEDNN_", "TORCH_")
 
 
 class Checkpoints:
@@ -47,10 +46,14 @@ class Checkpoints:
         """Whether it is time for another one."""
         return time.monotonic() >= self._next
 
-    def save(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> bool:
-        """Write one, of ``about["step"]``. Where that fails it says so and returns False; training can do without."""
+    def save(self, state: Callable[[], tuple[dict[str, Tensor], dict[str, Any]]]) -> bool:
+        """Write one of ``state()``: contiguous tensors, and what JSON can hold, with the number of the ``step``.
+
+        Where that fails it says so and returns False; training can do without.
+        """
         begun = time.monotonic()
-        data = safetensors.torch.save(tensors, {KEY: json.dumps(about)})
+        tensors, about = state()
+        data = pack(tensors, about)
         path = self._folder / f"{about['step']:09}-{_checksum(data)}.safetensors"
         partial = path.with_suffix(".partial")
         try:
@@ -62,13 +65,14 @@ class Checkpoints:
         except OSError as error:
             with suppress(OSError):
                 partial.unlink()
-            _say(f"{path}: no checkpoint could be written: {error.strerror}")
+            say(f"{path}: no checkpoint could be written: {error.strerror}")
             return False
         finally:
             now = time.monotonic()
             self._next = now + (max(INTERVAL, (now - begun) / SHARE) if self._wanted is None else self._wanted)
         for old in self._newest_first()[KEPT:]:
-            old.unlink()
+            with suppress(OSError):
+                old.unlink()
         return True
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -76,18 +80,19 @@ class Checkpoints:
         for partial in self._folder.glob("*.partial"):  # the process was killed while it wrote
             partial.unlink()
         for path in self._newest_first():
-            data = path.read_bytes()
-            if _checksum(data) == path.stem.partition("-")[2]:
-                header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-                return safetensors.torch.load(data), json.loads(header["__metadata__"][KEY])
-            _say(f"{path}: damaged, so it is not used")
-            path.unlink()
+            with suppress(OSError):  # as where the disk is bad
+                data = path.read_bytes()
+                if _checksum(data) == path.stem.partition("-")[2]:
+                    return unpack(data)
+            say(f"{path}: damaged, so it is not used")
+            with suppress(OSError):
+                path.unlink()
         return None
 
     def remove(self) -> None:
         """Remove them all: the run is done."""
-        for path in self._folder.iterdir():
-            path.unlink()
+        for path in self._folder.glob("*"):
+            path.unlink(missing_ok=True)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._folder.glob("*.safetensors"), reverse=True)
@@ -131,7 +136,7 @@ def hold(root: Path, name: str) -> Iterator[Checkpoints]:
         try:
             yield Checkpoints(folder, interval)
         finally:
-            if not any(folder.iterdir()):
+            if not any(folder.glob("*")):
                 _remove(folder)
 
 
@@ -161,13 +166,12 @@ def _locked(folder: Path, patience: float) -> Iterator[None]:
                 if time.monotonic() >= deadline:
                     file.seek(0)
                     raise UserError(
-                        f"{folder}: process {file.read() or 'of another user'} is training this very run; wait for it, "
-                        "or stop it with `kill` and run this again: it goes on from there"
+                        f"{folder}: another process is training this very run, {file.read()}; wait for it, or stop it "
+                        "with `kill` and run this again: it goes on from there"
                     ) from None
                 time.sleep(0.1)
                 continue
-            # Who held it may have removed it, and a third one made it anew.
-            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
+            if os.fstat(file.fileno()).st_nlink == 0:  # who held it removed it, and a third one may have made it anew
                 continue
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -177,15 +181,18 @@ def _locked(folder: Path, patience: float) -> Iterator[None]:
 
 
 def _remove_unused(root: Path) -> None:
-    for folder in filter(Path.is_dir, root.iterdir()):
-        if time.time() - folder.stat().st_mtime > UNUSED:
-            with suppress(UserError), _locked(folder, patience=0):
-                _remove(folder)
+    for lock in root.glob("*.lock"):
+        folder = lock.with_suffix("")
+        with suppress(UserError, OSError):  # held; or of another user, or removed by another process meanwhile
+            written = max(path.stat().st_mtime for path in (lock, folder) if path.exists())
+            if time.time() - written > UNUSED:
+                with _locked(folder, patience=0):
+                    _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    shutil.rmtree(folder)
-    _lock_of(folder).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    _lock_of(folder).unlink(missing_ok=True)
 
 
 def _lock_of(folder: Path) -> Path:
@@ -194,7 +201,3 @@ def _lock_of(folder: Path) -> Path:
 
 def _checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

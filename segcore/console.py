@@ -6,13 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class UserError(Exception):
@@ -43,10 +43,9 @@ def run(command: Callable[..., None]) -> None:
     except OSError as error:
         fail(describe(error))
     except Stopped as stopped:
-        number = stopped.number
-    # Here, where nothing keeps a progress bar on the terminal any more.
-    print(f"stopped by {signal.Signals(number).name}: no output is left half-written", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
+        # Here, where nothing keeps a progress bar on the terminal any more.
+        say(f"stopped by {signal.Signals(stopped.number).name}: no output is left half-written")
+        sys.exit(128 + stopped.number)
 
 
 @contextmanager
@@ -57,7 +56,7 @@ def _signals_raised() -> Iterator[None]:
         if not isinstance(sys.exception(), Stopped):  # a second one must not break into the clearing up
             raise Stopped(number)
 
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     try:
         for number in heeded:
             signal.signal(number, stop)
@@ -71,7 +70,7 @@ def _signals_raised() -> Iterator[None]:
 def signals_held() -> Iterator[None]:
     """Put SIGINT, SIGTERM and SIGHUP off until the end, and then leave them to whatever handles them."""
     held: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _SIGNALS}
+    handlers = {number: signal.signal(number, lambda number, _: held.append(number)) for number in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -79,6 +78,12 @@ def signals_held() -> Iterator[None]:
             signal.signal(number, handler)
         for number in held:
             signal.raise_signal(number)
+
+
+def say(message: str) -> None:
+    """One line on stderr, if anything is there to take it: no log is worth the end of a long run."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def fail(message: str) -> None:

@@ -30,7 +30,7 @@ def find_device() -> torch.device:
             f"SEGCORE_DEVICE={wanted}: torch sees {torch.cuda.device_count()} CUDA devices here; check the driver with "
             "nvidia-smi, or unset SEGCORE_DEVICE to use what there is"
         )
-    return device
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 def prepare(device: torch.device) -> None:

@@ -18,11 +18,14 @@ from segcore.console import UserError
 from segcore.digests import md5
 from segcore.erfnet import ERFNet
 from segcore.params import Section, parse, read_yaml
+from segcore.workers import bounded_memory
 
 # The layers whose shape depends on the number of classes, and the axis of their weight that counts them.
 CLASSIFIERS = {"encoder.output_conv": 0, "decoder.output_conv": 1}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHOWN = 5  # keys of each kind of problem
+MAX_BYTES = 256 << 20
+MAX_MEMORY = 1 << 30  # to read it; a few bytes can ask for any amount
 
 
 class RandomStart(Section):
@@ -87,9 +90,11 @@ def _read(path: Path) -> dict[str, Any]:
     """The state dict in the file, whatever its keys; nothing in the file is run."""
     if not path.is_file():
         raise _error(path, "there is no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise _error(path, f"more than {MAX_BYTES:,} bytes; ERFNet's weights have about 8 million")
     data = path.read_bytes()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), bounded_memory(MAX_MEMORY):
             warnings.simplefilter("ignore")  # torch warns of formats that it reads all the same
             if path.suffix == ".safetensors":
                 content = safetensors.torch.load(data)

@@ -102,7 +102,8 @@ def read_about(path: Path) -> dict[str, Any]:
         ) from None
     try:
         about = json.loads(metadata[KEY])
-    except (KeyError, ValueError):
+        flatten({"about": about})
+    except (KeyError, ValueError, RecursionError):  # the last one of what is nested a thousand times
         about = None
     if not isinstance(about, dict):
         raise UserError(

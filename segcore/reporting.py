@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from segcore.console import say
+
 if TYPE_CHECKING:  # which imports torch
     from segcore.training import Epoch, Training
 
@@ -67,11 +69,6 @@ class Pace:
             said += f"  {self._frames / self._seconds:.0f} frames/s  {hours(left)} left"
             self._frames, self._seconds = 0, 0.0
         return said if epoch.val_miou is None else f"{said}  val mIoU {epoch.val_miou:.4f}"
-
-
-def say(message: str) -> None:
-    """One line on stderr."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def hours(seconds: float) -> str:

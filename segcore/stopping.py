@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from segcore.console import STOP_SIGNALS
+
 PARENT = os.getppid()  # taken before the slow imports, in which it may end
 
 
@@ -19,7 +20,7 @@ def stop_requests() -> Iterator[Callable[[], signal.Signals | None]]:
     was started with ``nohup``, and not by DVC, outlives its parent.
     """
     asked: list[signal.Signals] = []
-    watched = {number: signal.getsignal(number) for number in SIGNALS}
+    watched = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     ignored = {number for number, handler in watched.items() if handler == signal.SIG_IGN}
     has_parent = "DVC_ROOT" in os.environ or signal.SIGHUP not in ignored
 

@@ -1,9 +1,12 @@
-"""How many threads a stage uses, and work spread over them in bounded memory and in order."""
+"""How many threads a stage uses, work spread over them in order, and how much memory some work may take."""
 
 import os
+import resource
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from segcore.console import UserError
@@ -40,3 +43,17 @@ def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def bounded_memory(size: int) -> Iterator[None]:
+    """Let this process take at most ``size`` bytes more than it has; beyond, taking memory fails as an error."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + size
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

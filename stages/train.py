@@ -7,8 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segcore import console, params, reporting, stopping
-from segcore.digests import md5
+from segcore import console, stopping
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from segcore.checkpoint import Checkpoints
@@ -42,7 +41,18 @@ def main() -> None:
     more where they would take more than 1 % of the time.
     """
     with console.signals_held():  # an exception in the midst of torch's import can end in a crash
-        from segcore import augment, checkpoint, confusion, device, erfnet, outputs, training, weights
+        from segcore import (
+            augment,
+            checkpoint,
+            confusion,
+            device,
+            erfnet,
+            outputs,
+            params,
+            reporting,
+            training,
+            weights,
+        )
 
     train = params.load("train", training.TrainParams)
     model = params.load("model", erfnet.ModelParams)
@@ -54,12 +64,17 @@ def main() -> None:
         if run.precision != train.precision:
             run.notes.append(f"{where} has no {train.precision}: computing in {run.precision}")
         for note in run.notes:
-            reporting.say(note)
+            console.say(note)
         about = describe(run, model)
         name = checkpoint.fingerprint(about | {"val": digests("val_images.npy", "val_labels.npy")}, Path(__file__))
+        # DVC removes what a stage makes before it runs it; without DVC old curves stand here until there are new ones.
+        live = outputs.live_file(CURVES) if "DVC_STAGE" in os.environ else nullcontext(lambda text: None)
         with checkpoint.hold(Path(os.environ.get("DVC_ROOT", ".")) / CHECKPOINTS, name) as checkpoints:
-            with outputs.new_outputs(MODEL, METRICS, CURVES) as [model_file, metrics_file, curves_file]:
-                train_to_the_end(run, checkpoints, stop_request)
+            with (
+                live as rewrite,
+                outputs.new_outputs(MODEL, METRICS, CURVES) as [model_file, metrics_file, curves_file],
+            ):
+                train_to_the_end(run, checkpoints, stop_request, rewrite)
                 weights.save_weights(model_file, run.network.state_dict(), about)
                 last = run.curves[-1]
                 metrics = {"loss": round(last.loss, 4), "val_miou": confusion.rounded(last.val_miou)}
@@ -68,25 +83,28 @@ def main() -> None:
             checkpoints.remove()
 
 
-def train_to_the_end(run: "Training", checkpoints: "Checkpoints", stop_request: Callable[[], int | None]) -> None:
+def train_to_the_end(
+    run: "Training",
+    checkpoints: "Checkpoints",
+    stop_request: Callable[[], int | None],
+    rewrite: Callable[[str], None],
+) -> None:
     """Train from the last checkpoint, where there is one; leave with one when asked to stop."""
-    from segcore import outputs
+    from segcore import reporting
 
     saved = checkpoints.load()
     if saved is not None:
         run.restore(*saved)
-    reporting.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
-    # DVC removes what a stage makes before it runs it; without DVC old curves stand here until there are new ones.
-    live = outputs.live_file(CURVES) if "DVC_STAGE" in os.environ else nullcontext(lambda text: None)
-    with live as rewrite, reporting.progress(run) as (advance, report):
+    console.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
+    with reporting.progress(run) as (advance, report):
 
         def tick(frames: int) -> None:
             stop = stop_request()
             if stop or checkpoints.due:
-                is_saved = checkpoints.save(*run.state())
+                is_saved = checkpoints.save(run.state)
             if stop:
                 outcome = "saved, and the same command goes on from here" if is_saved else "not saved"
-                reporting.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
+                console.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
                 raise console.Stopped(stop)
             advance(frames)
 
@@ -132,6 +150,8 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
 
 def digests(*names: str) -> dict[str, str]:
     """The md5 of files of data/arrays."""
+    from segcore.digests import md5
+
     return {name: md5(ARRAYS / name) for name in names}
 
 

@@ -1,8 +1,15 @@
 """What several test modules share."""
 
+import os
+
 import pytest
+import torch
 
 from tests.workspace import Trace, Workspace
+
+# Tests run side by side, each on one core; several threads of torch would only wait for one another.
+os.environ.setdefault("SEGCORE_THREADS", "1")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -184,7 +185,7 @@ def strike(case: Case, moment: str, number: int, rng: random.Random) -> tuple[in
         run.process.join(rng.uniform(0, 0.7 * case.seconds))
     else:
         poll(run, lambda: inode(first) not in (None, before))
-    if run.process.is_alive():
+    with suppress(ProcessLookupError):  # it has just ended
         os.kill(run.process.pid, number)
     return finish(run)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,9 +22,13 @@ HOLDER = "import sys, time; from pathlib import Path; from segcore import checkp
 HOLDER += "with checkpoint.hold(Path(sys.argv[1]), 'run'): print('held', flush=True); time.sleep(60)"
 
 
+def state(step: int) -> tuple[dict[str, torch.Tensor], dict]:
+    return {"weight": torch.full((3,), float(step))}, {"step": step, "curves": [0.1]}
+
+
 def save(checkpoints: checkpoint.Checkpoints, *steps: int) -> None:
     for step in steps:
-        assert checkpoints.save({"weight": torch.full((3,), float(step))}, {"step": step, "curves": [0.1]})
+        assert checkpoints.save(lambda step=step: state(step))
 
 
 def load(root: Path) -> tuple[float, dict] | None:
@@ -76,6 +81,24 @@ def test_a_damaged_one_is_reported_and_the_one_before_is_used(tmp_path, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_that_cannot_be_read_is_passed_over(tmp_path, capsys):
+    with checkpoint.hold(tmp_path, "run") as checkpoints:
+        save(checkpoints, 1)
+    (tmp_path / "run/000000002-abc.safetensors").mkdir()
+    assert load(tmp_path)[1]["step"] == 1
+    assert "000000002-abc.safetensors: damaged" in capsys.readouterr().err
+
+
+def test_a_folder_that_somebody_removed_does_not_end_the_run(tmp_path, capsys):
+    root = tmp_path / "checkpoints"
+    with checkpoint.hold(root, "run") as checkpoints:
+        save(checkpoints, 1)
+        shutil.rmtree(root)
+        assert not checkpoints.save(lambda: state(2))
+        checkpoints.remove()
+    assert "no checkpoint could be written" in capsys.readouterr().err
+
+
 def test_one_that_was_being_written_is_cleared_away(tmp_path):
     with checkpoint.hold(tmp_path, "run") as checkpoints:
         save(checkpoints, 1)
@@ -91,7 +114,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path, capsys, monkey
     with checkpoint.hold(tmp_path, "run") as checkpoints:
         save(checkpoints, 1)
         monkeypatch.setattr(os, "fsync", full)
-        assert not checkpoints.save({"weight": torch.ones(3)}, {"step": 2})
+        assert not checkpoints.save(lambda: state(2))
         assert "no checkpoint could be written: No space left on device" in capsys.readouterr().err
         assert [int(path.name[:9]) for path in files(tmp_path)] == [1]
 
@@ -104,15 +127,13 @@ def test_they_are_due_after_a_time_that_grows_with_their_cost(tmp_path, monkeypa
         assert not checkpoints.due
         now += 0.1
         assert checkpoints.due
-        fsync = os.fsync
 
-        def slow(descriptor):
+        def slow_state():
             nonlocal now
             now += 0.5
-            fsync(descriptor)
+            return state(1)
 
-        monkeypatch.setattr(os, "fsync", slow)
-        save(checkpoints, 1)
+        assert checkpoints.save(slow_state)
         now += 49.9  # 0.5 s are 1 % of 50 s
         assert not checkpoints.due
         now += 0.1
@@ -144,7 +165,7 @@ def test_one_process_holds_them_until_it_ends_however_it_ends(tmp_path, monkeypa
     monkeypatch.setattr(checkpoint, "PATIENCE", 0.2)
     with holder(tmp_path) as other:
         assert_holds(other)
-        with pytest.raises(UserError, match=f"process {other.pid} is training this very run"):
+        with pytest.raises(UserError, match=f"another process is training this very run, {other.pid};"):
             load(tmp_path)
         with checkpoint.hold(tmp_path, "other"):  # another run is free
             pass
@@ -174,7 +195,8 @@ def test_those_that_nobody_wrote_for_a_week_are_removed_unless_they_are_held(tmp
             save(checkpoints, 1)
     with holder(tmp_path) as other:
         assert_holds(other)
-        for name in ("old", "run"):
+        (tmp_path / "orphan.lock").touch()
+        for name in ("old", "old.lock", "run", "run.lock", "orphan.lock"):
             os.utime(tmp_path / name, (0, time.time() - 8 * 24 * 3600))
         with checkpoint.hold(tmp_path, "another"):
             pass

@@ -29,6 +29,17 @@ def test_cuda_asked_for_where_there_is_none(monkeypatch, name):
         device.find_device()
 
 
+@pytest.mark.parametrize(("name", "index"), [(None, 0), ("cuda", 0), ("cuda:1", 1)])
+def test_a_cuda_device_always_has_its_number(monkeypatch, name, index):
+    """Without one ``torch.cuda.set_device`` refuses it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("SEGCORE_DEVICE", raising=False)
+    if name is not None:
+        monkeypatch.setenv("SEGCORE_DEVICE", name)
+    assert device.find_device() == torch.device("cuda", index)
+
+
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "mps"])
 def test_a_name_that_is_no_device(monkeypatch, name):
     monkeypatch.setenv("SEGCORE_DEVICE", name)

@@ -2,7 +2,9 @@
 
 import io
 import os
+import resource
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,22 @@ def test_a_scripted_model(tmp_path):
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
     (tmp_path / "m.pt").write_bytes(buffer.getvalue())
     assert "only tensors are read, never code" in refusal(tmp_path / "m.pt")
+
+
+def test_a_few_bytes_that_ask_for_much_memory(tmp_path):
+    path = tmp_path / "weights.pth"
+    wanted = 1_900_000_000
+    with zipfile.ZipFile(path, "w") as file:
+        asking = b"\x80\x02c__builtin__\nbytearray\nJ" + wanted.to_bytes(4, "little") + b"\x85R."
+        for name, content in {"data.pkl": asking, "version": b"3\n", "byteorder": b"little"}.items():
+            file.writestr(f"weights/{name}", content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "empty, damaged, or neither" in refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < wanted / 1024 / 2
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
+    path = tmp_path / "weights.pth"
+    with path.open("wb") as file:
+        file.truncate(60 << 30)
+    assert "more than 268,435,456 bytes" in refusal(path)

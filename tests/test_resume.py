@@ -14,7 +14,7 @@ import torch
 from stages.train import CHECKPOINTS
 from tests.running import ROOT, assert_fails, start_stage, wait_until
 from tests.tiny import contents
-from tests.tiny_training import ENVIRONMENT, stage, write_inputs, write_params
+from tests.tiny_training import ENVIRONMENT, saved_steps, stage, started_at, write_inputs, write_params
 
 EPOCHS, STEPS = 6, 12
 ALWAYS = {"SEGCORE_CHECKPOINT_SECONDS": "0"}  # a checkpoint after every step
@@ -47,20 +47,10 @@ def start(root: Path, **options) -> subprocess.Popen:
     return start_stage("train", root, **(ENVIRONMENT | ALWAYS | options))
 
 
-def saved_steps(root: Path) -> list[int]:
-    return sorted(int(path.name[:9]) for path in (root / CHECKPOINTS).glob("*/*.safetensors"))
-
-
 def wait_for_step(process: subprocess.Popen, root: Path, step: int) -> None:
     """Wait until there is a checkpoint of ``step``; the run must not be over by then."""
     wait_until(lambda: max(saved_steps(root), default=0) >= step or process.poll() is not None)
     assert process.poll() is None, process.communicate()
-
-
-def resumed_at(said: str) -> int:
-    """The step that a run went on from, 0 if it began at the start."""
-    found = re.search(rf"going on at step (\d+) of {STEPS}", said)
-    return int(found[1]) if found else 0
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bytes(root, uninterrupted):
@@ -69,12 +59,12 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(root, uninterrupted)
         with start(root) as process:
             wait_for_step(process, root, step)
             if while_writing:
-                wait_until(lambda: list((root / CHECKPOINTS).glob("*/*.partial")))
+                wait_until(lambda: list((root / CHECKPOINTS).glob("*/*.partial")) or process.poll() is not None)
             process.kill()
-            going_on.append(resumed_at(process.communicate()[1]))
+            going_on.append(started_at(process.communicate()[1]))
     done = stage(root, **ALWAYS)
     assert done.returncode == 0, done.stderr
-    assert going_on[0] == 0 < resumed_at(done.stderr)
+    assert going_on[0] == 0 < started_at(done.stderr)
     assert going_on == sorted(going_on)
     assert contents(root) == uninterrupted
 
@@ -93,7 +83,7 @@ def test_asked_to_stop_it_saves_and_says_so(root, uninterrupted, number):
     assert saved_steps(root) == [int(step)]
     assert {name: data for name, data in contents(root).items() if not name.startswith(str(CHECKPOINTS))} == before
     done = stage(root)
-    assert resumed_at(done.stderr) == int(step)
+    assert started_at(done.stderr) == int(step)
     assert contents(root) == uninterrupted
 
 
@@ -110,7 +100,7 @@ def test_it_stops_when_the_process_that_started_it_is_gone(root, uninterrupted, 
     assert "saved, and the same command goes on from here" in said
     steps = saved_steps(root)
     assert steps[-1] < STEPS
-    assert resumed_at(stage(root).stderr) == steps[-1]
+    assert started_at(stage(root).stderr) == steps[-1]
     assert contents(root) == uninterrupted
 
 
@@ -120,7 +110,7 @@ def test_a_second_process_is_refused_and_told_of_the_first(root, uninterrupted):
         first.send_signal(signal.SIGSTOP)  # as one that takes long
         before = contents(root)
         done = stage(root)
-        assert_fails(done, f"process {first.pid} is training this very run")
+        assert_fails(done, f"another process is training this very run, {first.pid};")
         assert contents(root) == before
         first.send_signal(signal.SIGCONT)
         said = first.communicate(timeout=60)[1]
@@ -159,7 +149,7 @@ def test_a_checkpoint_of_another_run_is_never_used(killed, tmp_path, change):
         path.write_bytes(path.read_bytes()[:-1] + b"\x06")
     done = stage(root, **environment)
     assert done.returncode == 0, done.stderr
-    assert (resumed_at(done.stderr) > 0) == (change == "nothing")
+    assert (started_at(done.stderr) > 0) == (change == "nothing")
 
 
 @pytest.mark.parametrize("damaged", ["newest", "all"])
@@ -172,7 +162,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(killed, tmp_path, uninte
         path.write_bytes(path.read_bytes()[:-1000])
     done = stage(root)
     assert done.stderr.count("damaged, so it is not used") == (1 if damaged == "newest" else len(steps))
-    assert resumed_at(done.stderr) == (steps[-2] if damaged == "newest" else 0)
+    assert started_at(done.stderr) == (steps[-2] if damaged == "newest" else 0)
     assert contents(root) == uninterrupted
 
 
@@ -204,5 +194,5 @@ def test_on_cuda_a_killed_run_ends_with_the_same_bytes(root):
         wait_for_step(process, root, 4)
         process.kill()
     done = stage(root, SEGCORE_DEVICE="cuda")
-    assert resumed_at(done.stderr) >= 4
+    assert started_at(done.stderr) >= 4
     assert contents(root) == expected

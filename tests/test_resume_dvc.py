@@ -1,7 +1,6 @@
 """Training under DVC, killed with all that belongs to it and asked for again: the same bytes, not from the start."""
 
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.train import CHECKPOINTS
 from tests.running import wait_until
 from tests.test_experiments import has_succeeded, queue_worker
+from tests.tiny_training import saved_steps, started_at
 from tests.workspace import Workspace
 
 EPOCHS, STEPS = 8, 24
@@ -30,10 +29,6 @@ def interrupted(workspace):
     workspace.environment["SEGCORE_CHECKPOINT_SECONDS"] = "0"
     yield workspace
     kill_all(workspace)  # whatever a failed test left
-
-
-def saved_steps(workspace: Workspace) -> list[int]:
-    return sorted(int(path.name[:9]) for path in (workspace.root / CHECKPOINTS).glob("*/*.safetensors"))
 
 
 def kill_all(workspace: Workspace) -> None:
@@ -56,10 +51,10 @@ def run_and_kill(workspace: Workspace, *command: str) -> int:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: max(saved_steps(workspace), default=0) > 3, seconds=120)
+    wait_until(lambda: max(saved_steps(workspace.root), default=0) > 3, seconds=120)
     kill_all(workspace)
     process.wait(60)
-    step = saved_steps(workspace)[-1]
+    step = saved_steps(workspace.root)[-1]
     assert step < STEPS
     return step
 
@@ -76,16 +71,12 @@ def run(workspace: Workspace, *command: str) -> str:
     return said
 
 
-def resumed_at(said: str) -> int:
-    return int(re.search(rf"going on at step (\d+) of {STEPS}", said)[1])
-
-
 @pytest.mark.parametrize("command", [["repro"], ["exp", "run", SETTING]])
 def test_killed_in_the_workspace(interrupted, undisturbed, command):
     if command == ["repro"]:
         interrupted.set_parameter("train.epochs", EPOCHS)
     step = run_and_kill(interrupted, "dvc", *command)
-    assert resumed_at(run(interrupted, "dvc", *command)) == step
+    assert started_at(run(interrupted, "dvc", *command)) == step
     assert interrupted.outputs() == undisturbed.outputs()
     assert interrupted.lock() == undisturbed.lock()
     assert interrupted.status() == set()
@@ -94,9 +85,9 @@ def test_killed_in_the_workspace(interrupted, undisturbed, command):
 def test_killed_in_a_temporary_folder(interrupted, undisturbed):
     command = ["dvc", "exp", "run", "--temp", "--name=longer", SETTING]
     step = run_and_kill(interrupted, *command)
-    assert resumed_at(run(interrupted, *command)) == step
+    assert started_at(run(interrupted, *command)) == step
     assert locked(interrupted, "longer") == locked(undisturbed)
-    assert saved_steps(interrupted) == []
+    assert saved_steps(interrupted.root) == []
 
 
 def test_killed_in_the_queue(interrupted, undisturbed):
@@ -105,7 +96,7 @@ def test_killed_in_the_queue(interrupted, undisturbed):
     interrupted.dvc("exp", "run", "--queue", "--name=again", SETTING)
     with queue_worker(interrupted):
         wait_until(lambda: has_succeeded(interrupted, "again"), seconds=180)
-    assert resumed_at(interrupted.dvc("queue", "logs", "again")) == step
+    assert started_at(interrupted.dvc("queue", "logs", "again")) == step
     assert locked(interrupted, "again") == locked(undisturbed)
 
 

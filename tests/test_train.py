@@ -125,9 +125,9 @@ def test_a_loss_that_is_not_finite_ends_the_stage_with_a_message(workspace):
     assert contents(workspace) == before
 
 
-def test_a_full_disk_ends_the_stage_with_a_message(workspace):
+@pytest.mark.parametrize("variable", ["DVC_STAGE", "OUTSIDE_OF_DVC"])
+def test_a_full_disk_ends_the_stage_with_a_message(workspace, variable):
     before = contents(workspace)
-
-    done = stage(workspace, file_limit=100_000)
+    done = stage(workspace, file_limit=100_000, **{variable: "train"})
     assert_fails(done, "error: File too large")
     assert contents(workspace) == before

@@ -1,6 +1,7 @@
 """The inputs of the train stage, small: arrays of 5 and 2 frames, 32×64 pixels, and three epochs of two steps."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import yaml
 
 from segcore.labels import CLASSES
+from stages.train import CHECKPOINTS
 from tests.running import ROOT, run_stage
 
 ENVIRONMENT = {"SEGCORE_THREADS": "1", "SEGCORE_DEVICE": "cpu"}
@@ -39,3 +41,13 @@ def write_params(root: Path, **changes) -> None:
 def stage(root: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
     """Run the train stage in ``root``, on one thread."""
     return run_stage("train", root, *arguments, **(ENVIRONMENT | options))
+
+
+def saved_steps(root: Path) -> list[int]:
+    """The steps of the checkpoints that lie below ``root``."""
+    return sorted(int(path.name[:9]) for path in (root / CHECKPOINTS).glob("*/*.safetensors"))
+
+
+def started_at(said: str) -> int:
+    """The step at which a training began that said so."""
+    return int(re.search(r"(?:starting|going on) at step (\d+) of", said)[1])
