@@ -248,7 +248,7 @@ def test_where_the_frames_are_kept_does_not_change_the_result(tmp_path, monkeypa
             if not fits:
                 for kind, array in zip(("images", "labels"), arrays, strict=True):
                     np.save(tmp_path / f"{i}_{kind}.npy", array)
-                arrays = [np.load(tmp_path / f"{i}_{kind}.npy", mmap_mode="r") for kind in ("images", "labels")]
+                arrays = [np.load(tmp_path / f"{i}_{kind}.npy", mmap_mode="c") for kind in ("images", "labels")]
             stores.append(FrameStore(*arrays, where))
         sections = TrainParams(**PARAMS), ModelParams(encoder_only=False), PLAIN
         run = Training(*sections, dataclasses.replace(plain, train=stores[0], val=stores[1]), where)
