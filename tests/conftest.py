@@ -1,10 +1,13 @@
 """What several test modules share."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
+from segcore import provenance
+from tests.provenance_project import MODEL, Answer, Project
 from tests.workspace import Trace, Workspace
 
 # Tests run side by side, each on one core; several threads of torch would only wait for one another.
@@ -37,3 +40,30 @@ def traces(first_run) -> dict[str, Trace]:
 def workspace(finished, tmp_path) -> Workspace:
     """A copy of the finished workspace, to change."""
     return finished.copy(tmp_path / "workspace")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Project:
+    """The working folder: see :mod:`tests.provenance_project`."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    settings = {"CONFIG_GLOBAL": os.devnull, "CONFIG_NOSYSTEM": "1", "CEILING_DIRECTORIES": str(tmp_path.parent)}
+    people = {f"{role}_{key}": f"{key}@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    for name, value in (settings | people).items():
+        monkeypatch.setenv(f"GIT_{name}", value)
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    monkeypatch.setenv("SEGCORE_THREADS", "1")
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return Project()
+
+
+@pytest.fixture
+def ask(capsys):
+    """A function that asks where a model comes from."""
+
+    def ask(path: Path = MODEL) -> Answer:
+        provenance.main(path)
+        return Answer(capsys.readouterr().out)
+
+    return ask

@@ -1,0 +1,154 @@
+"""What must match for the same bytes, and does not."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from segcore import device
+from tests.provenance_project import ARRAYS, CODE, MODEL, OTHER, VAL, md5, recorded_params
+
+
+def change_file(name: str):
+    return lambda monkeypatch: Path(name).write_text("changed")
+
+
+def change_params(old: str, new: str):
+    def change(monkeypatch) -> None:
+        text = Path("params.yaml").read_text()
+        assert old in text
+        Path("params.yaml").write_text(text.replace(old, new))
+
+    return change
+
+
+CHANGES = {
+    "versions.torch": (lambda patch: patch.setattr(torch, "__version__", "9.9"), "9.9"),
+    "versions.numpy": (lambda patch: patch.setattr(np, "__version__", "9.8"), "9.8"),
+    "device": (lambda patch: patch.setattr(device, "name", lambda where: "a card"), "a card"),
+    "precision": (lambda patch: patch.setattr(device, "usable_precision", lambda *_: "fp8"), "fp8"),
+    "threads": (lambda patch: patch.setenv("SEGCORE_THREADS", "3"), "3"),
+    "md5.train_images.npy": (change_file("data/arrays/train_images.npy"), hashlib.md5(b"changed").hexdigest()),
+    "md5.train_labels.npy": (change_file("data/arrays/train_labels.npy"), hashlib.md5(b"changed").hexdigest()),
+    "md5.stats.json": (lambda patch: Path("data/arrays/stats.json").unlink(), "missing"),
+    "train.epochs": (change_params("epochs: 100", "epochs: 7"), "7"),
+    "model.encoder_only": (change_params("encoder_only: false", "encoder_only: true"), "true"),
+    "augment.shift": (change_params("shift: 0", "shift: 1"), "1"),
+    "segcore/training.py": (change_file("segcore/training.py"), hashlib.md5(b"changed").hexdigest()),
+    "stages/train.py": (lambda patch: Path("stages/train.py").unlink(), "missing"),
+}
+
+
+def test_nothing_differs_where_the_model_was_made(project, ask):
+    brought = project.commit_lock(project.md5)
+    answer = ask()
+    assert answer.not_same == {}
+    assert {*answer.checks} == {
+        *("device", "init", "precision", "threads", "versions.numpy", "versions.torch"),
+        *(f"md5.{name}" for name in ARRAYS),
+    }
+    leaves = sum(map(len, recorded_params().values()))
+    assert f"same parameters in params.yaml: {leaves} of {leaves}" in answer.flat
+    assert "same files in dvc.lock here: 2 of 2" in answer.flat
+    assert "Nothing differs here" in answer.text
+    checkout = f"git checkout {brought}"
+    assert answer.commands == [checkout, f"dvc checkout {MODEL}", checkout, "dvc repro train"]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_differs_is_named_with_both_values(project, ask, monkeypatch, what):
+    project.commit_lock(project.md5)
+    before = dict(line.split()[1:] for line in ask().lines if line.startswith("same") and len(line.split()) == 3)
+    change, here = CHANGES[what]
+    change(monkeypatch)
+    answer = ask()
+    assert answer.not_same == {what: here}
+    assert "1 of " in answer.text
+    assert " differ, 0 unknown." in answer.text
+    assert "Nothing differs" not in answer.text
+    [line] = [line for line in answer.lines if line.startswith(f"differs  {what} ")]
+    if what in before:
+        assert line.split()[2] == before[what]
+
+
+def test_numbers_are_compared_as_train_reads_them(project, ask):
+    change_params("lr: 0.001 ", "lr: 1e-3 ")(None)  # YAML 1.1 takes this for text
+    assert yaml.safe_load(Path("params.yaml").read_text())["train"]["lr"] == "1e-3"
+    recorded = recorded_params()
+    recorded["train"]["lr"] = 0.001
+    project.lock(project.make_model(params=recorded))
+    assert ask().not_same == {}
+
+
+def test_what_only_the_validation_reads_need_not_match(project, ask):
+    project.commit_lock(project.md5)
+    for name in VAL:
+        Path(name).write_text("changed")
+    assert "Nothing differs here" in ask().text
+
+
+def test_the_precision_that_counts_is_what_this_hardware_makes_of_the_parameter(project, ask, monkeypatch):
+    # Made in fp32 because there was no bf16, and here there is.
+    monkeypatch.setattr(device, "_has_bf16", lambda _: False)
+    project.lock(project.make_model(precision="fp32"))
+    assert ask().not_same == {}
+    monkeypatch.setattr(device, "_has_bf16", lambda _: True)
+    assert ask().not_same == {"precision": "bf16"}
+
+
+def test_what_this_program_cannot_compare_is_unknown_and_not_the_same(project, ask):
+    params = recorded_params() | {"more": {"x": 1}}
+    project.lock(project.make_model(processor="a new one", init={"md5": OTHER}, params=params))
+    answer = ask()
+    assert answer.not_same.keys() == {"processor", "init.md5", "more"}
+    assert {answer.checks[what] for what in answer.not_same} == {"unknown"}
+    assert "0 of " in answer.text
+    assert "3 unknown" in answer.text
+
+
+def test_parameters_that_only_one_side_knows_differ(project, ask):
+    recorded = recorded_params()
+    recorded["train"]["dropout"] = 0.5
+    del recorded["train"]["ema"]
+    project.lock(project.make_model(params=recorded))
+    answer = ask()
+    assert answer.not_same == {"train.dropout": "unknown to train", "train.ema": "0.0"}
+    assert "train.ema not recorded" in answer.flat
+
+
+def test_params_that_train_would_refuse_are_said_to_be_so(project, ask):
+    project.lock(project.md5)
+    change_params("epochs: 100", "epochs: many")(None)
+    answer = ask()
+    assert "params.yaml: train.epochs" in answer.flat
+    assert answer.not_same.keys() == {"train", "init"}
+    Path("params.yaml").unlink()
+    answer = ask()
+    missing = dict.fromkeys(("train", "model", "augment"), "params.yaml: missing")
+    assert answer.not_same == missing | {"init": "nothing to compare it with"}
+
+
+def test_the_code_is_that_of_head_or_else_of_the_commit_that_brought_the_model_in(project, ask):
+    brought = project.commit_lock(project.md5)
+    Path(CODE[0]).write_text("a comment")
+    project.commit_lock(project.md5)
+    project.lock(OTHER)
+    answer = ask()
+    assert "same files in dvc.lock of HEAD: 2 of 2" in answer.flat
+    project.commit("another model")
+    answer = ask()
+    assert f"same files in dvc.lock of {brought}: 1 of 2" in answer.flat
+    assert answer.not_same == {CODE[0]: md5(CODE[0])}
+
+
+def test_the_commands_set_device_and_threads_where_they_differ(project, ask, monkeypatch):
+    project.commit_lock(project.md5)
+    monkeypatch.setenv("SEGCORE_THREADS", "3")
+    assert ask().commands[-1] == "SEGCORE_THREADS=1 dvc repro train"
+    monkeypatch.setattr(device, "name", lambda where: "a card")
+    assert ask().commands[-1] == "SEGCORE_DEVICE=cpu SEGCORE_THREADS=1 dvc repro train"
+    monkeypatch.setattr(device, "name", lambda where: "CPU of another kind")
+    assert ask().commands[-1] == "SEGCORE_THREADS=1 dvc repro train"
