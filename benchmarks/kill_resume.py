@@ -30,7 +30,7 @@ LIMIT = 300  # seconds that a run may take
 
 @dataclass
 class Kill:
-    """One kill: of what, and what lay in the folder of checkpoints just after it."""
+    """One kill: of what, whether a checkpoint lay there, and whether the trainer was killed while it wrote one."""
 
     target: str
     had_checkpoint: bool
@@ -111,6 +111,7 @@ def note_start(done: Round, said: str) -> None:
 def run_and_kill(workspace: Workspace, rng: random.Random) -> tuple[str, Kill | None]:
     """Start `dvc repro` and kill at a random moment of training, or while a checkpoint is being written."""
     checkpoints = workspace.root / CHECKPOINTS
+    left = set(checkpoints.glob("*/*.partial"))  # by the kill before
     with tempfile.TemporaryFile("w+") as output:
         process = start(workspace, output)
         trainer = wait_for(lambda: trainer_of(process), process)
@@ -126,10 +127,12 @@ def run_and_kill(workspace: Workspace, rng: random.Random) -> tuple[str, Kill | 
         if running:
             kill(process, trainer, target)
         process.wait(LIMIT)
-        partial, whole = (list(checkpoints.glob(f"*/*.{ending}")) for ending in ("partial", "safetensors"))
+        had_checkpoint = any(checkpoints.glob("*/*.safetensors"))
+        # When dvc alone was killed, the trainer writes to the end.
+        while_writing = target != "dvc" and bool(set(checkpoints.glob("*/*.partial")) - left)
         output.seek(0)
         said = output.read()
-    return said, Kill(target, bool(whole), bool(partial)) if running else None
+    return said, Kill(target, had_checkpoint, while_writing) if running else None
 
 
 def kill(process: subprocess.Popen, trainer: int, target: str) -> None:

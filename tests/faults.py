@@ -185,8 +185,9 @@ def strike(case: Case, moment: str, number: int, rng: random.Random) -> tuple[in
         run.process.join(rng.uniform(0, 0.7 * case.seconds))
     else:
         poll(run, lambda: inode(first) not in (None, before))
-    with suppress(ProcessLookupError):  # it has just ended
-        os.kill(run.process.pid, number)
+    if run.process.is_alive():
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(run.process.pid, number)
     return finish(run)
 
 

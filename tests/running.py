@@ -46,12 +46,12 @@ def start_stage(
     )
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 60) -> T:
-    """What ``condition`` gives, as soon as that is true; it is asked again and again."""
+def wait_until(condition: Callable[[], T], seconds: float = 60, pause: float = 0.002) -> T:
+    """What ``condition`` gives, as soon as that is true; it is asked again and again, with a pause between."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
+        time.sleep(pause)
     return found
 
 

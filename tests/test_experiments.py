@@ -1,16 +1,13 @@
 """Experiments give their own results, made by their own code, wherever they run; and diffs of metrics are exact."""
 
 import json
-import os
-import signal
 import tarfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from tests.queue_worker import has_succeeded, queue_worker
+from tests.running import wait_until
 from tests.workspace import Workspace, stages_run
 
 METRICS = ("metrics/train.json", "metrics/evaluate.json")
@@ -56,7 +53,7 @@ def test_an_experiment_elsewhere_has_its_own_code_and_data(workspace, mode):
     if mode == "--queue":
         (workspace.root / "segcore/confusion.py").write_text("raise ImportError('this is newer code')\n")
         with queue_worker(workspace):
-            wait_until(lambda: has_succeeded(workspace, "other"), seconds=180)
+            wait_until(lambda: has_succeeded(workspace, "other"), seconds=180, pause=2)
 
     other = experiment(workspace, "other")
     train, evaluate = metrics_of(other)
@@ -106,43 +103,3 @@ def changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> dict[
         elif value != new[key]:
             found[prefix + key] = (value, new[key])
     return found
-
-
-@contextmanager
-def queue_worker(workspace: Workspace) -> Iterator[None]:
-    """Work on the queue, and leave no process behind."""
-    workspace.dvc("queue", "start")
-    try:
-        yield
-    finally:
-        workspace.dvc("queue", "stop", "--kill")
-        [pid_file] = (workspace.root / ".dvc/tmp/exps/celery").glob("*.pid")
-        pid = int(pid_file.read_text())
-        try:
-            wait_until(lambda: not is_alive(pid), seconds=30)
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise
-
-
-def has_succeeded(workspace: Workspace, name: str) -> bool:
-    """Whether the one queued experiment has ended; it must not have failed."""
-    status = workspace.dvc("queue", "status")
-    assert "Failed" not in status, workspace.dvc("queue", "logs", name)
-    return "Success" in status
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(2)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import faults
-from tests.running import start_stage
+from tests.running import start_stage, wait_until
 from tests.small_disk import seen_by, small_disk
 
 
@@ -89,8 +89,8 @@ def heeds(pid, number):
 
 
 def wait_for(condition, process):
-    while not condition():
-        assert process.poll() is None
+    """Wait until the condition holds, which has to be before the process ends."""
+    assert wait_until(lambda: "holds" if condition() else process.poll() is not None) == "holds"
 
 
 def test_after_a_kill_under_dvc_a_checkout_brings_the_last_good_state_back(workspace, finished, tmp_path):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.queue_worker import has_succeeded, queue_worker
 from tests.running import wait_until
-from tests.test_experiments import has_succeeded, queue_worker
 from tests.tiny_training import saved_steps, started_at
 from tests.workspace import Workspace
 
@@ -95,7 +95,7 @@ def test_killed_in_the_queue(interrupted, undisturbed):
     step = run_and_kill(interrupted, "dvc", "queue", "start")
     interrupted.dvc("exp", "run", "--queue", "--name=again", SETTING)
     with queue_worker(interrupted):
-        wait_until(lambda: has_succeeded(interrupted, "again"), seconds=180)
+        wait_until(lambda: has_succeeded(interrupted, "again"), seconds=180, pause=2)
     assert started_at(interrupted.dvc("queue", "logs", "again")) == step
     assert locked(interrupted, "again") == locked(undisturbed)
 

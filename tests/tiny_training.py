@@ -13,6 +13,20 @@ from segcore.labels import CLASSES
 from stages.train import CHECKPOINTS
 from tests.running import ROOT, run_stage
 
+PARAMS = {
+    "init": ROOT / "data/random_start.yaml",
+    "seed": 1,
+    "epochs": 2,
+    "batch_size": 2,
+    "optimizer": "adamw",
+    "lr": 0.005,
+    "weight_decay": 0.0,
+    "schedule": "one_cycle",
+    "class_weights": "none",
+    "precision": "fp32",
+    "ema": 0.0,
+    "validate_every": 1,
+}
 ENVIRONMENT = {"SEGCORE_THREADS": "1", "SEGCORE_DEVICE": "cpu"}
 
 
