@@ -1,0 +1,47 @@
+"""How a benchmark tells what it measured: a table on the terminal, and a JSON file that docs/results.md quotes."""
+
+import json
+import platform
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> None:
+    """Print ``rows``, with the keys of the first as columns, and write them to benchmarks/results/NAME.json.
+
+    The file also says when, where and with what command they were measured, and what else ``about`` has.
+    """
+    import torch
+
+    from segcore import device, workers
+
+    where = device.find_device()
+    measured = {
+        "date": date.today().isoformat(),
+        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "device": device.name(where),
+        "processor": device.processor(),
+        "threads": workers.thread_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*map(_shown, row.values()))
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{key} {_shown(value)}" for key, value in (measured | about).items()))
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"measured": measured, **about, "rows": rows}, indent=2) + "\n")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
