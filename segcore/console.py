@@ -31,7 +31,7 @@ def run(command: Callable[..., None]) -> None:
     """Run a typer command; a :class:`UserError` or a failing file system ends it with a message and exit code 1.
 
     SIGINT, SIGTERM and SIGHUP, unless ignored, unwind it as an error does, so that it clears up; it ends with a line
-    and exit code 128 + the signal's number.
+    and exit code 128 + the signal's number. Once it has ended, in whatever way, they change nothing of that.
     """
     try:
         with _signals_raised():
@@ -50,7 +50,10 @@ def run(command: Callable[..., None]) -> None:
 
 @contextmanager
 def _signals_raised() -> Iterator[None]:
-    """Raise :class:`Stopped` in the main thread for each signal that asks to stop. It is for the whole of a process."""
+    """Raise :class:`Stopped` in the main thread for each signal that asks to stop; afterwards ignore them.
+
+    It is for the whole of a process: what comes after it is the interpreter's end.
+    """
 
     def stop(number: int, _: object) -> None:
         if not isinstance(sys.exception(), Stopped):  # a second one must not break into the clearing up
@@ -62,8 +65,10 @@ def _signals_raised() -> Iterator[None]:
             signal.signal(number, stop)
         yield
     finally:
-        for number in heeded:  # what is left is the interpreter's end, where an exception would show as a traceback
-            signal.signal(number, signal.SIG_DFL)
+        # In the interpreter's end an exception would show as a traceback, SIG_DFL would end work that is done as if it
+        # were not, and a handler in Python does not stay until the process is gone.
+        for number in heeded:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -2,12 +2,37 @@
 
 import errno
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from segcore import console
 from segcore.console import UserError
+from tests.running import ROOT
+
+# Raises the signals that ask to stop when its work is done: as the interpreter begins to end, and as it ends for good.
+LATE = """
+import atexit, os, signal
+from segcore import console
+
+def raise_all(moment, raise_signal=signal.raise_signal, write=os.write, numbers=console.STOP_SIGNALS):
+    for number in numbers:
+        raise_signal(number)
+    write(1, moment)
+
+class Last:
+    def __del__(self, raise_all=raise_all):
+        raise_all(b"globals")
+
+def command():
+    %s
+
+last = Last()
+atexit.register(raise_all, b"atexit ")
+console.run(command)
+"""
 
 
 def end_of(capsys, error: BaseException) -> str:
@@ -99,6 +124,20 @@ def test_a_signal_that_the_caller_ignores_is_ignored(capsys):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     code, said = stopped(capsys, lambda: signal.raise_signal(signal.SIGHUP))
     assert (code, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "line"),
+    [
+        ("pass", 0, ""),
+        ("raise console.UserError('a mistake')", 1, "error: a mistake\n"),
+        ("signal.raise_signal(signal.SIGINT)", 130, "stopped by SIGINT: no output is left half-written\n"),
+    ],
+    ids=["done", "error", "stopped"],
+)
+def test_a_signal_after_the_work_changes_nothing_of_how_it_ended(work, code, line):
+    done = subprocess.run([sys.executable, "-c", LATE % work], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (code, line, "atexit globals")
 
 
 def test_signals_are_held_and_then_given_to_whoever_handles_them():
