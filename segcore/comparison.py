@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from segcore.console import UserError
 from segcore.digests import md5
 from segcore.history import Inputs
+from segcore.records import ARRAYS, data_and_machine
 
-ARRAYS = Path("data/arrays")
 # Recorded, but not chosen: these follow from the code and the data, which are compared themselves.
 DERIVED = {"classes", "input_size", "mean", "std"}
 # Inputs of train that change its scores and no weight.
@@ -42,26 +42,13 @@ def compare_records(about: dict[str, Any]) -> Iterator[Check]:
 
 def records_here(about: dict[str, Any]) -> dict[str, str]:
     """What ``describe`` of stages/train.py would record of this machine and workspace, flat."""
-    import numpy as np
-    import torch
-
-    from segcore import device, workers
+    from segcore import device
 
     where = device.find_device()
     recorded = flatten(about)
     # The parameter, because what it became depends on the hardware.
     wanted = recorded.get("params.train.precision", recorded.get("precision", "fp32"))
-    arrays = ("train_images.npy", "train_labels.npy", "stats.json")
-    return flatten(
-        {
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
-            "device": device.name(where),
-            "precision": device.usable_precision(wanted, where),
-            "threads": workers.thread_count(),
-            "md5": {name: file_md5(ARRAYS / name) for name in arrays},
-        }
-        | start_here()
-    )
+    return flatten(data_and_machine(where, device.usable_precision(wanted, where), file_md5) | start_here())
 
 
 def start_here() -> dict[str, str | None]:

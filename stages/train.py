@@ -124,10 +124,7 @@ def load_data(where: Any) -> "Data":
 
 def describe(run: "Training", model: Any) -> dict[str, Any]:
     """What made the model, for its metadata: all that its bytes depend on, and nothing else, as a time or a path."""
-    import numpy as np
-    import torch
-
-    from segcore import device, labels, pretrained
+    from segcore import labels, pretrained, records
 
     return {
         "classes": labels.CLASSES,
@@ -140,11 +137,7 @@ def describe(run: "Training", model: Any) -> dict[str, Any]:
             "augment": run.augmentation.model_dump(),
         },
         "init": pretrained.digest(run.params.init),
-        "md5": digests("train_images.npy", "train_labels.npy", "stats.json"),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        "device": device.name(run.device),
-        "precision": run.precision,
-        "threads": torch.get_num_threads(),
+        **records.data_and_machine(run.device, run.precision),
     }
 
 
