@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segcore import console, stopping
+from segcore import console, outputs, stopping
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     from segcore.checkpoint import Checkpoints
@@ -41,18 +41,7 @@ def main() -> None:
     more where they would take more than 1 % of the time.
     """
     with console.signals_held():  # an exception in the midst of torch's import can end in a crash
-        from segcore import (
-            augment,
-            checkpoint,
-            confusion,
-            device,
-            erfnet,
-            outputs,
-            params,
-            reporting,
-            training,
-            weights,
-        )
+        from segcore import augment, checkpoint, confusion, device, erfnet, params, reporting, training, weights
 
     train = params.load("train", training.TrainParams)
     model = params.load("model", erfnet.ModelParams)
