@@ -17,8 +17,6 @@ from torch.nn import functional as F
 from segcore.labels import VOID
 from segcore.params import Real, Section
 
-GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma
-
 
 class AugmentParams(Section):
     """Section ``augment``; each range is drawn from uniformly, anew for every frame of every batch."""
@@ -41,12 +39,12 @@ class AugmentParams(Section):
 class Draws(NamedTuple):
     """What one batch of B frames draws: ``theta`` B×2×3 for ``affine_grid``, ``factors`` 3×B for the colours."""
 
-    theta: np.ndarray
-    factors: np.ndarray
+    theta: Tensor
+    factors: Tensor
 
 
 def draw(params: AugmentParams, frames: int, size: tuple[int, int], rng: np.random.Generator) -> Draws:
-    """Draw for ``frames`` frames of ``size`` (height, width) pixels."""
+    """Draw for ``frames`` frames of ``size`` (height, width) pixels, on the CPU."""
     mirror = np.where(rng.random(frames) < 0.5 * params.flip, -1.0, 1.0)
     zoom = 1 / rng.uniform(params.scale_min, params.scale_max, frames)
     # In the coordinates of affine_grid a frame reaches from -1 to 1, and a window of 1/scale can move by 1 - 1/scale.
@@ -62,27 +60,31 @@ def draw(params: AugmentParams, frames: int, size: tuple[int, int], rng: np.rand
     theta[:, 1, 2] = centre[1] - shift_y * zoom
     spread = np.array([[params.brightness], [params.contrast], [params.saturation]])
     factors = rng.uniform(1 - spread, 1 + spread, (3, frames)).astype(np.float32)
-    return Draws(theta, factors)
+    return Draws(torch.from_numpy(theta), torch.from_numpy(factors))
 
 
 def apply(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Augment frames B×3×H×W (float, 0–1) and labels B×H×W (uint8) as drawn; the shapes stay."""
-    theta = torch.from_numpy(draws.theta).to(images.device)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    """Augment frames B×3×H×W (float, 0–1) and labels B×H×W (uint8) as drawn; the shapes stay; all on one device."""
+    grid = F.affine_grid(draws.theta, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
     # The sampler fills with zero, so labels are sampled as their distance from void.
     distance = (VOID - labels).unsqueeze(1).float()
     distance = F.grid_sample(distance, grid, mode="nearest", align_corners=False)
     labels = VOID - distance.squeeze(1).to(torch.uint8)
-    return _jitter(images, torch.from_numpy(draws.factors).to(images.device)), labels
+    return _jitter(images, draws.factors), labels
 
 
 def _jitter(images: Tensor, factors: Tensor) -> Tensor:
     """Scale the brightness, then the contrast about the mean grey, then the saturation about each pixel's grey."""
     brightness, contrast, saturation = factors[:, :, None, None, None]
-    weights = torch.tensor(GREY, device=images.device)[None, :, None, None]
     images = (images * brightness).clamp_(0, 1)
-    mean = (images * weights).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    mean = _grey(images).mean(dim=(2, 3), keepdim=True)
     images = (mean + (images - mean) * contrast).clamp_(0, 1)
-    grey = (images * weights).sum(dim=1, keepdim=True)
+    grey = _grey(images)
     return (grey + (images - grey) * saturation).clamp_(0, 1)
+
+
+def _grey(images: Tensor) -> Tensor:
+    """The luma of ITU-R BT.601, B×1×H×W."""
+    red, green, blue = images.split(1, dim=1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue

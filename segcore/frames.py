@@ -26,9 +26,9 @@ class FrameStore:
         return self._images.shape[1], self._images.shape[2]
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames B×3×H×W, float 0–1, channels last, and labels B×H×W, uint8, on the device."""
-        index = index.to(self._images.device)
-        return to_float(self._images[index].to(self.device)), self._labels[index].to(self.device)
+        """Frames B×H×W×3 and labels B×H×W, uint8, on the device; ``index`` is on the CPU."""
+        index = upload(index, self._images.device)
+        return upload(self._images[index], self.device), upload(self._labels[index], self.device)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All frames in order, ``size`` at a time."""
@@ -51,6 +51,13 @@ class Normalise:
 
     def __call__(self, images: Tensor) -> Tensor:
         return ((images - self._mean) * self._scale).contiguous(memory_format=torch.channels_last)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` on ``device``, and without waiting for what a CUDA device still computes."""
+    if device.type == tensor.device.type:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from segcore.arrays import Row
 from segcore.console import UserError
 from segcore.device import usable_precision
 from segcore.erfnet import ERFNet
-from segcore.frames import Normalise, to_float
+from segcore.frames import Normalise, to_float, upload
 from segcore.labels import CLASSES
 from segcore.weights import load_weights
 
@@ -58,7 +58,7 @@ class Predictor:
                 f"the model was trained on frames of {_by(self.size)}, and these are {_by(images.shape[1:3])} "
                 "(height × width); run `dvc repro train`"
             )
-        batch = self._normalise(to_float(torch.from_numpy(images).to(self.device)))
+        batch = self._normalise(to_float(upload(torch.from_numpy(images), self.device)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             scores = self._network(batch)
         return scores.float()

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segcore import augment
 from segcore.augment import AugmentParams
@@ -24,10 +23,12 @@ from segcore.confusion import confusion_matrix, mean_iou
 from segcore.console import UserError
 from segcore.device import usable_precision
 from segcore.erfnet import ERFNet, ModelParams
-from segcore.frames import FrameStore, Normalise
-from segcore.labels import CLASSES, VOID
+from segcore.frames import FrameStore, Normalise, to_float, upload
+from segcore.labels import CLASSES
+from segcore.loss import class_weights, cross_entropy
 from segcore.params import Real, Section
 from segcore.pretrained import initialise
+from segcore.replay import Recording, can_record
 
 ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
 REMEDY = "choose a smaller train.lr, or train.precision=fp32"
@@ -102,12 +103,22 @@ class Training:
         self.notes = initialise(self.model, params.init)
         self.average = copy.deepcopy(self.model) if params.ema else None
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
-        self.optimizer = kind(self.model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        self.optimizer = kind(
+            self.model.parameters(),
+            lr=params.lr,
+            weight_decay=params.weight_decay,
+            fused=True,
+            capturable=can_record(device),
+        )
+        for parameter in self.model.parameters():  # as the optimizer would at its first step; here, to be recorded
+            moments = {kind: torch.zeros_like(parameter) for kind in ("exp_avg", "exp_avg_sq")}
+            self.optimizer.state[parameter] = {"step": torch.zeros((), device=device)} | moments
         self.normalise = Normalise(data.mean, data.std, device)
         self.weights = class_weights(params.class_weights, data.share).to(device)
         self.step = 0
         self.curves: list[Epoch] = []
         self._losses = torch.zeros(self.steps_per_epoch, device=device)  # of the steps of this epoch
+        self._recording: Recording | None = None
 
     @property
     def network(self) -> ERFNet:
@@ -116,29 +127,24 @@ class Training:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the rest of the run depends on: copies of tensors by name, on the CPU, and what JSON can hold."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        if self.average is not None:
-            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for kind, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{name}.{kind}"] = value
-        tensors["losses"] = self._losses
-        about = {"step": self.step, "curves": [asdict(epoch) for epoch in self.curves]}
-        copies = {name: torch.empty(value.shape, dtype=value.dtype).copy_(value) for name, value in tensors.items()}
-        return copies, about
+        copies = {name: torch.empty(value.shape, dtype=value.dtype).copy_(value) for name, value in self._tensors()}
+        return copies, {"step": self.step, "curves": [asdict(epoch) for epoch in self.curves]}
 
     def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         """Go on from what :meth:`state` gave."""
-        self.model.load_state_dict(_below("model.", tensors))
-        if self.average is not None:
-            self.average.load_state_dict(_below("average.", tensors))
-        parameters = dict(self.model.named_parameters())
-        for key, value in _below("optimizer.", tensors).items():
-            name, _, kind = key.rpartition(".")
-            self.optimizer.state[parameters[name]][kind] = _laid_out_as(parameters[name], value)
-        self._losses.copy_(tensors["losses"])
+        for name, value in self._tensors():
+            value.copy_(tensors[name])
         self.step = about["step"]
         self.curves = [Epoch(**epoch) for epoch in about["curves"]]
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that a step changes, by name. They stay where they are in memory: a recording knows no other."""
+        for name, network in (("model", self.model), ("average", self.average)):
+            if network is not None:
+                yield from ((f"{name}.{key}", value) for key, value in network.state_dict().items())
+        for name, parameter in self.model.named_parameters():
+            yield from ((f"optimizer.{name}.{key}", value) for key, value in self.optimizer.state[parameter].items())
+        yield "losses", self._losses
 
     def epochs(self, tick: Callable[[int], None]) -> Iterator[Epoch]:
         """Train epoch by epoch, from where the run stands.
@@ -166,7 +172,7 @@ class Training:
         first = (number - 1) * self.steps_per_epoch
         for i in range(self.step - first, self.steps_per_epoch):
             index = torch.from_numpy(order[i * self.params.batch_size :][: self.params.batch_size])
-            self._losses[i] = self._step(index)
+            self._losses[i] = self.train_on(index)
             self.step += 1
             tick(len(index))
         # One look at the losses an epoch, because each look makes the CPU wait for the device.
@@ -179,22 +185,42 @@ class Training:
             )
         return losses.mean().item()
 
-    def _step(self, index: Tensor) -> Tensor:
+    def train_on(self, index: Tensor) -> Tensor:
+        """Do step :attr:`step` on the train frames ``index`` and give its loss, without waiting for the device."""
         step = self.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.params, step, self.steps)
-        images, labels = self.data.train.batch(index)
         drawn = augment.draw(self.augmentation, len(index), self.data.train.size, self._random(AUGMENTATION, step))
-        images, labels = augment.apply(images, labels, drawn)
+        rates = torch.tensor([learning_rate(self.params, step, self.steps), average_share(self.params.ema, step)])
+        inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, rates))
+        if self._recording is None and can_record(self.device):
+            self._recording = self._record(inputs)
         torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
+        return (self._recording or self._learn)(*inputs)
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> Recording:
+        """The step as a recording of its kernels; nothing of the run is changed by making it."""
+        before = self.state()
+        recording = Recording(self._learn, *inputs)
+        self.restore(*before)
+        return recording
+
+    def _learn(self, images: Tensor, labels: Tensor, theta: Tensor, factors: Tensor, rates: Tensor) -> Tensor:
+        lr, share = rates
+        images, labels = augment.apply(to_float(images), labels, augment.Draws(theta, factors))
+        loss = self.optimise(self.normalise(images), labels, lr)
+        if self.average is not None:
+            update_average(self.average, self.model, share)
+        return loss
+
+    def optimise(self, images: Tensor, labels: Tensor, lr: Tensor) -> Tensor:
+        """One step of the optimizer on normalised frames B×3×H×W and their labels B×H×W; gives the loss."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            scores = self.model(self.normalise(images))
+            scores = self.model(images)
         loss = cross_entropy(scores, labels, self.weights)
         self.optimizer.zero_grad()
         loss.backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
         self.optimizer.step()
-        if self.average is not None:
-            update_average(self.average, self.model, self.params.ema, step)
         return loss.detach()
 
     @torch.inference_mode()
@@ -204,26 +230,13 @@ class Training:
         total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64, device=self.device)
         for images, labels in self.data.val.batches(8):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                scores = network(self.normalise(images))
+                scores = network(self.normalise(to_float(images)))
             total += confusion_matrix(labels, scores.argmax(1), len(CLASSES))
             tick(0)
         return mean_iou(total.cpu())
 
     def _random(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.params.seed, stream, number])
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """``value`` on the device of ``parameter``; where it has its shape, also in its order in memory.
-
-    The fused optimizers walk through both in the order of memory.
-    """
-    like = parameter if value.shape == parameter.shape else value
-    return torch.empty_like(like, dtype=value.dtype, device=parameter.device).copy_(value)
 
 
 def learning_rate(params: TrainParams, step: int, steps: int) -> float:
@@ -248,34 +261,16 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def class_weights(kind: str, share: list[float]) -> Tensor:
-    """One weight per class from its share of the train pixels; ``inverse_log`` is 1/ln(1.1 + share).
-
-    Source: Paszke et al., "ENet", 2016; ERFNet was trained with 1.1 in the place of ENet's 1.02.
-    """
-    shares = torch.tensor(share)
-    return torch.ones_like(shares) if kind == "none" else 1 / torch.log(1.1 + shares)
-
-
-def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of the cross-entropy of scores B×C×H×W over the pixels of labels B×H×W that are not void.
-
-    In fp32 whatever the scores are. Zero when all pixels are void.
-    """
-    target = labels.long()
-    # Reduced here, because torch's own reduction in two dimensions is not deterministic on CUDA; contiguous, because
-    # the softmax over 7 adjacent numbers is three times as slow on a CPU.
-    losses = F.cross_entropy(scores.float().contiguous(), target, weights, ignore_index=VOID, reduction="none")
-    weight = F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
-    return losses.sum() / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+def average_share(decay: float, step: int) -> float:
+    """The share of the new weights in their average: 1 - decay; more in the first steps, to forget the random start."""
+    return 1 - min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move ``average`` towards ``model`` by 1 - decay; in the first steps further, to forget the random start."""
-    decay = min(decay, (1 + step) / (10 + step))
+def update_average(average: nn.Module, model: nn.Module, share: Tensor) -> None:
+    """Move ``average`` towards ``model`` by ``share``; its counters become those of ``model``."""
     for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
+            old.lerp_(new, share)
         else:
             old.copy_(new)

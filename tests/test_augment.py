@@ -103,8 +103,8 @@ def test_frame_and_labels_move_together(batch):
 def test_brightness_contrast_and_saturation_are_those_of_torchvision(batch):
     from torchvision.transforms.v2 import functional as reference
 
-    drawn = Draws(np.tile(np.eye(2, 3, dtype=np.float32), (6, 1, 1)), np.array([[0.8], [1.2], [0.5]]).repeat(6, 1))
-    images, _ = augment.apply(batch[0], batch[1], Draws(drawn.theta, drawn.factors.astype(np.float32)))
+    drawn = Draws(torch.eye(2, 3).expand(6, 2, 3), torch.tensor([[0.8], [1.2], [0.5]]).expand(3, 6))
+    images, _ = augment.apply(batch[0], batch[1], drawn)
     expected = reference.adjust_brightness(batch[0], 0.8)
     expected = reference.adjust_saturation(reference.adjust_contrast(expected, 1.2), 0.5)
     torch.testing.assert_close(images, expected, rtol=0, atol=1e-3)
@@ -113,9 +113,9 @@ def test_brightness_contrast_and_saturation_are_those_of_torchvision(batch):
 def test_draws_repeat_with_the_generator_and_differ_from_frame_to_frame():
     asked = params(flip=True, shift=2, scale_min=0.5, scale_max=2, brightness=0.3)
     first, again = (augment.draw(asked, 4, (16, 32), np.random.default_rng(7)) for _ in range(2))
-    assert np.array_equal(first.theta, again.theta)
-    assert np.array_equal(first.factors, again.factors)
-    assert len({theta.tobytes() for theta in first.theta}) == 4
+    assert torch.equal(first.theta, again.theta)
+    assert torch.equal(first.factors, again.factors)
+    assert len({theta.numpy().tobytes() for theta in first.theta}) == 4
 
 
 def test_scales_out_of_order_are_refused():

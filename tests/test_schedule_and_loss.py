@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segcore import training
-from segcore.training import TrainParams, class_weights, cross_entropy, learning_rate
+from segcore.loss import class_weights, cross_entropy
+from segcore.training import TrainParams, average_share, learning_rate, update_average
 from tests.tiny_training import PARAMS
 
 
@@ -73,8 +73,8 @@ def test_the_average_follows_at_once_and_then_slowly():
         average.weight.fill_(0)
         model.weight.fill_(1)
         model.num_batches_tracked.fill_(5)
-    training.update_average(average, model, 0.99, step=0)
+    update_average(average, model, torch.tensor(average_share(0.99, step=0)))
     assert average.weight.item() == pytest.approx(0.9)
     assert average.num_batches_tracked.item() == 5
-    training.update_average(average, model, 0.99, step=100_000)
+    update_average(average, model, torch.tensor(average_share(0.99, step=100_000)))
     assert average.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from segcore import device
+from segcore import device, training
 from segcore.augment import AugmentParams
 from segcore.console import UserError
 from segcore.erfnet import ERFNet, ModelParams
 from segcore.frames import FrameStore
-from segcore.training import Data, Training, TrainParams
-from tests.tiny_training import PARAMS
+from segcore.training import Training, TrainParams
+from tests.tiny_training import CPU, PARAMS, PLAIN, data, make
 
-CPU = torch.device("cpu")
+CUDA = torch.device("cuda", 0)
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
 WITH_BF16 = pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="no bf16 on this CPU")
-PLAIN = AugmentParams(flip=True, shift=0, scale_min=1, scale_max=1, brightness=0, contrast=0, saturation=0)
 
 
 @pytest.fixture(autouse=True)
@@ -37,22 +37,6 @@ class Recorder(FrameStore):
     def batch(self, index):
         self.asked.append(index.tolist())
         return super().batch(index)
-
-
-def data(frames: int = 6, store=FrameStore) -> Data:
-    """Frames whose left half is dark and of class 0, and whose right half is bright and of class 6."""
-    images = np.random.default_rng(0).integers(0, 60, (frames, 32, 64, 3), dtype=np.uint8)
-    images[:, :, 32:] += 180
-    labels = np.zeros((frames, 32, 64), dtype=np.uint8)
-    labels[:, :, 32:] = 6
-    labels[:, :2] = 255
-    stores = [store(images, labels, CPU) for _ in range(2)]
-    return Data(*stores, mean=[0.47] * 3, std=[0.35] * 3, share=[0.5, 0, 0, 0, 0, 0, 0.5])
-
-
-def make(frames: int = 6, store=FrameStore, **changes) -> Training:
-    model = ModelParams(encoder_only=changes.pop("encoder_only", False))
-    return Training(TrainParams(**(PARAMS | changes)), model, PLAIN, data(frames, store), CPU)
 
 
 def finish(run: Training) -> list:
@@ -104,6 +88,50 @@ def test_a_run_that_goes_on_from_the_state_of_any_moment_ends_the_same(changes):
         assert same(run.model, whole.model)
         assert same(run.network, whole.network)
         assert run.curves == whole.curves
+
+
+class Played:
+    """Stands in for a recording on a CPU: set up by running the function, inputs and result in places of their own."""
+
+    def __init__(self, function, *inputs):
+        self.function, self.inputs = function, [tensor.clone() for tensor in inputs]
+        for _ in range(3):
+            self.result = function(*self.inputs)
+
+    def __call__(self, *inputs):
+        for own, new in zip(self.inputs, inputs, strict=True):
+            own.copy_(new)
+        return self.result.copy_(self.function(*self.inputs))
+
+
+@pytest.mark.parametrize("changes", STATEFUL)
+def test_recording_a_step_changes_nothing_of_the_run(changes, monkeypatch):
+    plain, recorded = make(**changes), make(**changes)
+    finish(plain)
+    monkeypatch.setattr(training, "Recording", Played)
+    monkeypatch.setattr(training, "can_record", lambda device: True)
+    next(recorded.epochs(lambda frames: None))
+    state = recorded.state()
+    recorded = make(**changes)
+    recorded.restore(*state)
+    finish(recorded)
+    assert same(recorded.model, plain.model)
+    assert same(recorded.network, plain.network)
+    assert recorded.curves == plain.curves
+
+
+@pytest.mark.gpu
+@NO_CUDA
+@pytest.mark.parametrize("changes", STATEFUL)
+def test_a_recorded_step_does_what_the_step_does(changes, monkeypatch):
+    device.prepare(CUDA)
+    recorded = make(where=CUDA, **changes)
+    finish(recorded)
+    monkeypatch.setattr(training, "can_record", lambda device: False)
+    plain = make(where=CUDA, **changes)
+    finish(plain)
+    assert same(recorded.network, plain.network)
+    assert recorded.curves == plain.curves
 
 
 def test_an_epoch_asks_for_every_frame_once_in_an_order_of_its_own():
@@ -192,37 +220,22 @@ def test_every_parameter_reaches_the_weights(section, changes):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@NO_CUDA
 @pytest.mark.parametrize("encoder_only", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
-    cuda = torch.device("cuda", 0)
-    device.prepare(cuda)
-    networks = []
-    for _ in range(2):
-        plain = data()
-        stores = [FrameStore(store._images.numpy(), store._labels.numpy(), cuda) for store in (plain.train, plain.val)]
-        on_cuda = dataclasses.replace(plain, train=stores[0], val=stores[1])
-        params = TrainParams(**(PARAMS | {"precision": precision, "ema": 0.9}))
-        run = Training(params, ModelParams(encoder_only=encoder_only), PLAIN, on_cuda, cuda)
+    device.prepare(CUDA)
+    runs = [make(where=CUDA, precision=precision, ema=0.9, encoder_only=encoder_only) for _ in range(2)]
+    for run in runs:
         finish(run)
-        networks.append(run.network)
-    assert same(*networks)
+    assert same(*(run.network for run in runs))
 
 
 @pytest.mark.parametrize(
-    "device_name",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")],
-        ),
-    ],
+    "where", [pytest.param(CPU, id="cpu"), pytest.param(CUDA, id="cuda", marks=[pytest.mark.gpu, NO_CUDA])]
 )
-def test_where_the_frames_are_kept_does_not_change_the_result(tmp_path, monkeypatch, device_name):
+def test_where_the_frames_are_kept_does_not_change_the_result(tmp_path, monkeypatch, where):
     """On the device, in memory or in a memory map, as there is room."""
-    where = torch.device(device_name)
     plain = data()
     networks = []
     for fits in (True, False):

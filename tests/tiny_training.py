@@ -1,4 +1,4 @@
-"""The inputs of the train stage, small: arrays of 5 and 2 frames, 32×64 pixels, and three epochs of two steps."""
+"""Training in small: the inputs of the stage, arrays of 5 and 2 frames, 32×64 pixels, and runs in this process."""
 
 import json
 import re
@@ -7,9 +7,14 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 
+from segcore.augment import AugmentParams
+from segcore.erfnet import ModelParams
+from segcore.frames import FrameStore
 from segcore.labels import CLASSES
+from segcore.training import Data, Training, TrainParams
 from stages.train import CHECKPOINTS
 from tests.running import ROOT, run_stage
 
@@ -27,7 +32,25 @@ PARAMS = {
     "ema": 0.0,
     "validate_every": 1,
 }
+CPU = torch.device("cpu")
+PLAIN = AugmentParams(flip=True, shift=0, scale_min=1, scale_max=1, brightness=0, contrast=0, saturation=0)
 ENVIRONMENT = {"SEGCORE_THREADS": "1", "SEGCORE_DEVICE": "cpu"}
+
+
+def data(frames: int = 6, store=FrameStore, where=CPU) -> Data:
+    """Frames whose left half is dark and of class 0, and whose right half is bright and of class 6."""
+    images = np.random.default_rng(0).integers(0, 60, (frames, 32, 64, 3), dtype=np.uint8)
+    images[:, :, 32:] += 180
+    labels = np.zeros((frames, 32, 64), dtype=np.uint8)
+    labels[:, :, 32:] = 6
+    labels[:, :2] = 255
+    stores = [store(images, labels, where) for _ in range(2)]
+    return Data(*stores, mean=[0.47] * 3, std=[0.35] * 3, share=[0.5, 0, 0, 0, 0, 0, 0.5])
+
+
+def make(frames: int = 6, store=FrameStore, where=CPU, **changes) -> Training:
+    model = ModelParams(encoder_only=changes.pop("encoder_only", False))
+    return Training(TrainParams(**(PARAMS | changes)), model, PLAIN, data(frames, store, where), where)
 
 
 def write_inputs(root: Path, seed: int = 2) -> None:
