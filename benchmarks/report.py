@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+WIDTH = 120  # columns, where there is no terminal
 
 
 def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> None:
@@ -35,7 +36,7 @@ def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> 
     table = Table(*rows[0], title=title)
     for row in rows:
         table.add_row(*map(_shown, row.values()))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
     console.print(", ".join(f"{key} {_shown(value)}" for key, value in (measured | about).items()))
     RESULTS.mkdir(exist_ok=True)
@@ -44,4 +45,6 @@ def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> 
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
