@@ -14,10 +14,11 @@ RESULTS = Path(__file__).parent / "results"
 WIDTH = 120  # columns, where there is no terminal
 
 
-def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> None:
-    """Print ``rows``, with the keys of the first as columns, and write them to benchmarks/results/NAME.json.
+def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | None = None, **about: Any) -> None:
+    """Print ``rows``, with the keys of the first as columns, and write them to NAME.json.
 
-    The file also says when, where and with what command they were measured, and what else ``about`` has.
+    The file is in ``folder``, by default benchmarks/results. It also says when, where and with what command they were
+    measured, and what else ``about`` has.
     """
     import torch
 
@@ -39,8 +40,8 @@ def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
     console.print(", ".join(f"{key} {_shown(value)}" for key, value in (measured | about).items()))
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = (folder or RESULTS) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"measured": measured, **about, "rows": rows}, indent=2) + "\n")
 
 

@@ -1,0 +1,72 @@
+"""The article's way to train, written anew: frames are read, resized and augmented one by one in worker processes.
+
+Its settings: Adam with 5e-4, batches of 2, fp32, 4 workers, flip and a shift of at most 2 pixels; on the whole network.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import to_tensor
+
+from segcore.erfnet import ERFNet
+from segcore.idd_lite import list_frames
+from segcore.labels import CLASSES, VOID
+
+BATCH_SIZE, WORKERS, LEARNING_RATE, SHIFT = 2, 4, 5e-4, 2
+SIZE = (320, 160)  # width, height
+
+
+class Frames(Dataset):
+    """The train frames of ``raw``, each decoded and augmented anew whenever it is asked for."""
+
+    def __init__(self, raw: Path) -> None:
+        self.raw, self.frames = raw, list_frames(raw, "train")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+        frame = self.frames[i]
+        image = Image.open(self.raw / frame.image).convert("RGB").resize(SIZE, Image.Resampling.BILINEAR)
+        label = Image.open(self.raw / frame.label).resize(SIZE, Image.Resampling.NEAREST)
+        if random.random() < 0.5:
+            image, label = (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in (image, label))
+        x, y = (random.randint(-SHIFT, SHIFT) for _ in range(2))
+        image = image.transform(SIZE, Image.Transform.AFFINE, (1, 0, -x, 0, 1, -y), fillcolor=(0, 0, 0))
+        label = label.transform(SIZE, Image.Transform.AFFINE, (1, 0, -x, 0, 1, -y), fillcolor=VOID)
+        return to_tensor(image), torch.from_numpy(np.array(label)).long()
+
+
+def batches(raw: Path) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches without end, epoch after epoch."""
+    loader = DataLoader(
+        Frames(raw), BATCH_SIZE, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
+    )
+    while True:
+        yield from loader
+
+
+class Loop:
+    """The network, its optimizer and a step of training."""
+
+    def __init__(self, weights: Tensor, device: torch.device) -> None:
+        self.device, self.weights = device, weights.to(device)
+        self.model = ERFNet(len(CLASSES), encoder_only=False).to(device).train()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
+
+    def step(self, images: Tensor, labels: Tensor) -> float:
+        """Train on one batch and give its loss."""
+        images, labels = images.to(self.device), labels.to(self.device)
+        scores = self.model(images)
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(scores, labels, self.weights, ignore_index=VOID)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()

@@ -1,0 +1,125 @@
+"""What each trick of the training gains: ``python -m benchmarks.tricks`` measures with it and without, by turns.
+
+Trains on what lies in data/arrays (run ``dvc repro preprocess`` first).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.rates import Work, by_turns, ratio
+from benchmarks.report import publish
+from benchmarks.throughput import make_run, train_only
+from segcore import training
+from segcore.labels import VOID
+from segcore.training import Training
+
+BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 9,
+    frames: Annotated[int, typer.Option(min=8, help="Frames that are trained on in a round.")] = 32,
+    largest_batch: Annotated[int, typer.Option(help="Larger batches are not tried.")] = 16,
+) -> None:
+    """Measure training as it is, without one trick at a time, and in other batches.
+
+    The ratio is that of the same round, its median over the rounds: above 1, it
+    is faster as it is. What a run has for other reasons than speed (precision
+    of the machine, repeatability, the average of the weights) is measured too.
+    """
+    run = make_run()
+    works = {"as it is": partial(train_only, frames)}
+    works |= {f"no {name}": partial(altered, frames, name) for name, trick in TRICKS.items() if trick.is_in(run)}
+    sizes = [size for size in BATCH_SIZES if size <= largest_batch and size != run.params.batch_size]
+    works |= {f"batch {size}": partial(train_only, frames, batch_size=size) for size in sizes}
+    rates = by_turns(works, rounds)
+    rows = [
+        {"training": name, "frames/s": round(median(measured), 2)} | ratio(rates["as it is"], measured)
+        for name, measured in rates.items()
+    ]
+    publish(
+        "tricks", "What each trick gains", rows, rounds=rounds, batch=run.params.batch_size, precision=run.precision
+    )
+
+
+class Trick:
+    """How a run goes without a trick: other parameters of `train`, or an alteration of the run."""
+
+    def __init__(
+        self, alter: Callable[[Training], None] = lambda run: None, only_cuda: bool = False, **changes: Any
+    ) -> None:
+        self.alter, self.only_cuda, self.changes = alter, only_cuda, changes
+
+    def is_in(self, run: Training) -> bool:
+        """Whether ``run`` has it."""
+        now = run.params.model_dump() | {"precision": run.precision}
+        changed = any(now[name] != value for name, value in self.changes.items()) or not self.changes
+        return changed and (run.device.type == "cuda" or not self.only_cuda)
+
+
+def altered(frames: int, name: str) -> Work:
+    """Our training without the trick of that name."""
+    return train_only(frames, TRICKS[name].alter, **TRICKS[name].changes)
+
+
+def unrecorded(run: Training) -> None:
+    training.can_record = lambda device: False
+
+
+def waiting_uploads(run: Training) -> None:
+    training.upload = lambda tensor, device: tensor.to(device)
+
+
+def any_kernels(run: Training) -> None:
+    torch.set_deterministic_debug_mode("default")
+
+
+def channels_first(run: Training) -> None:
+    """Weights and frames in the order of memory that torch has by default."""
+    normalise = run.normalise
+    run.normalise = lambda images: normalise(images).contiguous()
+    for parameter in run.model.parameters():
+        parameter.data = parameter.data.contiguous()
+        for name, value in run.optimizer.state[parameter].items():
+            run.optimizer.state[parameter][name] = value.contiguous()
+
+
+def unfused(run: Training) -> None:
+    """The optimizer's default, which is one kernel for many weights on CUDA, and weight by weight on a CPU."""
+    settings = {key: run.optimizer.param_groups[0][key] for key in ("lr", "weight_decay", "capturable")}
+    state = run.optimizer.state
+    run.optimizer = type(run.optimizer)(run.model.parameters(), **settings)
+    run.optimizer.state = state
+
+
+def scores_as_they_lie(run: Training) -> None:
+    """The loss on channels-last scores."""
+
+    def loss(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        target = labels.long()
+        losses = F.cross_entropy(scores.float(), target, weights, ignore_index=VOID, reduction="none")
+        return losses.sum() / F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
+
+    training.cross_entropy = loss
+
+
+TRICKS = {
+    "recording": Trick(unrecorded, only_cuda=True),
+    "uploads that wait for nothing": Trick(waiting_uploads, only_cuda=True),
+    "bf16": Trick(precision="fp32"),
+    "channels last": Trick(channels_first),
+    "fused optimizer": Trick(unfused),
+    "scores made contiguous": Trick(scores_as_they_lie),
+    "deterministic kernels": Trick(any_kernels),
+    "average of the weights": Trick(ema=0.0),
+}
+
+if __name__ == "__main__":
+    typer.run(main)
