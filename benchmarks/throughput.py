@@ -18,6 +18,7 @@ from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
 from segcore import augment, checkpoint, device, erfnet, params, training
 from segcore.frames import to_float
+from segcore.replay import Recording, can_record
 from stages.train import load_data
 
 RAW = Path("data/raw")
@@ -97,7 +98,8 @@ def our_step(frames: int) -> Work:
     run = make_run(ema=0.0)
     images, labels = run.data.train.batch(torch.arange(run.params.batch_size))
     images, lr = run.normalise(to_float(images)), torch.tensor(run.params.lr, device=run.device)
-    return repeated(lambda: run.optimise(images, labels, lr), run.params.batch_size, frames, run.device)
+    step = Recording(run.optimise, images, labels, lr) if can_record(run.device) else run.optimise
+    return repeated(lambda: step(images, labels, lr), run.params.batch_size, frames, run.device)
 
 
 def the_article(frames: int) -> Work:
@@ -116,7 +118,8 @@ def the_articles_step(frames: int) -> Work:
 def make_loop() -> article.Loop:
     """The article's loop, with the class weights and on the device of ours."""
     run = make_run()
-    torch.set_deterministic_debug_mode("default")
+    torch.set_deterministic_debug_mode("default")  # torch as it is without our settings
+    torch.backends.cudnn.allow_tf32 = True
     return article.Loop(run.weights, run.device)
 
 

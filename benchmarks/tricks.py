@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
 from benchmarks.throughput import make_run, train_only
-from segcore import training
+from segcore import frames, training
 from segcore.labels import VOID
 from segcore.training import Training
 
@@ -74,7 +74,7 @@ def unrecorded(run: Training) -> None:
 
 
 def waiting_uploads(run: Training) -> None:
-    training.upload = lambda tensor, device: tensor.to(device)
+    training.upload = frames.upload = lambda tensor, device: tensor.to(device)
 
 
 def any_kernels(run: Training) -> None:

@@ -111,13 +111,15 @@ class Training:
             capturable=can_record(device),
         )
         for parameter in self.model.parameters():  # as the optimizer would at its first step; here, to be recorded
-            moments = {kind: torch.zeros_like(parameter) for kind in ("exp_avg", "exp_avg_sq")}
+            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
             self.optimizer.state[parameter] = {"step": torch.zeros((), device=device)} | moments
         self.normalise = Normalise(data.mean, data.std, device)
         self.weights = class_weights(params.class_weights, data.share).to(device)
         self.step = 0
         self.curves: list[Epoch] = []
         self._losses = torch.zeros(self.steps_per_epoch, device=device)  # of the steps of this epoch
+        # The gradient of the encoder's upsampling may look at numbers on the CPU, which no recording can.
+        self._recordable = can_record(device) and not model.encoder_only
         self._recording: Recording | None = None
 
     @property
@@ -191,7 +193,7 @@ class Training:
         drawn = augment.draw(self.augmentation, len(index), self.data.train.size, self._random(AUGMENTATION, step))
         rates = torch.tensor([learning_rate(self.params, step, self.steps), average_share(self.params.ema, step)])
         inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, rates))
-        if self._recording is None and can_record(self.device):
+        if self._recording is None and self._recordable:
             self._recording = self._record(inputs)
         torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
         return (self._recording or self._learn)(*inputs)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks import article, gpu, limits, report, throughput, tricks
 from benchmarks.rates import by_turns, ratio
-from segcore import device, training
+from segcore import device, frames, training
 from segcore.labels import VOID
 from tests.running import ROOT
 from tests.tiny_training import CPU, make
@@ -86,8 +86,13 @@ def test_the_articles_loop_learns():
 
 @pytest.mark.parametrize("name", [name for name, trick in tricks.TRICKS.items() if not trick.changes])
 def test_without_a_trick_training_computes_the_same(name, monkeypatch):
-    for changed in ("can_record", "upload", "cross_entropy"):
-        monkeypatch.setattr(training, changed, getattr(training, changed))
+    for module, changed in (
+        (training, "can_record"),
+        (training, "cross_entropy"),
+        (training, "upload"),
+        (frames, "upload"),
+    ):
+        monkeypatch.setattr(module, changed, getattr(module, changed))
     device.prepare(CPU)
     plain, altered = make(), make()
     tricks.TRICKS[name].alter(altered)
