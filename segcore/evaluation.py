@@ -15,8 +15,15 @@ from torch import Tensor
 
 from segcore.confusion import confusion_matrix, iou, mean_iou, pixel_accuracy, rounded
 from segcore.labels import CLASSES
+from segcore.params import Section
 
 PROTOCOL_SIZE = (256, 128)  # width, height
+
+
+class EvaluateParams(Section):
+    """Section ``evaluate``; ``flip``: score, beside the plain predictions, the mean of a frame's and its mirror's."""
+
+    flip: bool
 
 
 def _zeros() -> Tensor:

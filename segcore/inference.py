@@ -47,8 +47,8 @@ class Predictor:
         self.device = device
 
     @torch.inference_mode()
-    def scores(self, images: np.ndarray) -> Tensor:
-        """Class scores B×C×H×W, fp32, of uint8 frames B×H×W×3.
+    def scores(self, images: np.ndarray, mirrored: bool = False) -> Tensor:
+        """Class scores B×C×H×W, fp32, of uint8 frames B×H×W×3; ``mirrored``: read right to left, and turned back.
 
         Raises:
             UserError: if the frames do not have the size that the network was trained with.
@@ -60,11 +60,16 @@ class Predictor:
             )
         batch = self._normalise(to_float(upload(torch.from_numpy(images), self.device)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            scores = self._network(batch)
-        return scores.float()
+            scores = self._network(batch.flip(3) if mirrored else batch).float()
+        return scores.flip(3) if mirrored else scores
 
-    def predict(self, images: np.ndarray, rows: list[Row], batch_size: int = 8) -> Iterator[tuple[Row, np.ndarray]]:
+    def predict(
+        self, images: np.ndarray, rows: list[Row], flip: bool = False, batch_size: int = 8
+    ) -> Iterator[tuple[Row, np.ndarray]]:
         """Yield each row with its predicted class ids, uint8 h×w at native size, of frames N×H×W×3.
+
+        With ``flip`` what is interpolated to native size is no scores, but the mean of the class probabilities of a
+        frame and of its mirror image.
 
         Raises:
             UserError: if there are not as many rows as frames, or for what :meth:`scores` refuses.
@@ -73,8 +78,11 @@ class Predictor:
             raise UserError(f"frames.csv has {len(rows)} rows for {len(images)} frames; run `dvc repro preprocess`")
         for start in range(0, len(rows), batch_size):
             batch = slice(start, start + batch_size)
-            for row, scores in zip(rows[batch], self.scores(images[batch]), strict=True):
-                yield row, to_native(scores, (row.height, row.width))
+            scores = self.scores(images[batch])
+            if flip:
+                scores = scores.softmax(1) + self.scores(images[batch], mirrored=True).softmax(1)
+            for row, of_frame in zip(rows[batch], scores, strict=True):
+                yield row, to_native(of_frame, (row.height, row.width))
 
 
 def to_native(scores: Tensor, size: tuple[int, int]) -> np.ndarray:

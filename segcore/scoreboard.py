@@ -20,6 +20,8 @@ def main() -> None:
     table.add_section()
     table.add_row("mIoU", show(scores["miou"]), style="bold")
     table.add_row("mIoU at native size", show(scores["miou_native"]))
+    if "miou_flip" in scores:
+        table.add_row("mIoU with flip", show(scores["miou_flip"]))
     table.add_row("pixel accuracy", show(scores["pixel_accuracy"]))
     screen = Console()
     screen.print(table)

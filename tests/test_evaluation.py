@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from segcore import arrays, weights
@@ -16,6 +17,7 @@ from segcore.console import UserError
 from segcore.erfnet import ERFNet
 from segcore.evaluation import Evaluation
 from segcore.idd_lite import Frame
+from segcore.inference import Predictor
 from segcore.labels import CLASSES
 from stages import evaluate
 from tests.running import assert_fails, run_stage
@@ -126,7 +128,12 @@ def workspace(tmp_path):
     np.save(folder / "val_labels.npy", rng.integers(0, 7, (3, *SIZE), dtype=np.uint8))
     arrays.write_rows(folder / "frames.csv", rows)
     save_model(tmp_path / "data/model/erfnet.safetensors")
+    set_flip(tmp_path, False)
     return tmp_path
+
+
+def set_flip(workspace: Path, flip: bool) -> None:
+    (workspace / "params.yaml").write_text(yaml.safe_dump({"evaluate": {"flip": flip}}))
 
 
 def save_model(path: Path, state=None, **changes) -> None:
@@ -181,6 +188,42 @@ def test_predictions_are_scores_interpolated_to_native_size(workspace):
     expected = torch.nn.functional.interpolate(scores[1:2], (50, 70), mode="bilinear").argmax(1)[0].numpy()
     with Image.open(workspace / "data/predictions/val/1/000001_label.png") as picture:
         assert np.mean(np.asarray(picture) == expected) > 0.995  # ties fall either way
+
+
+def test_flip_scores_the_mean_of_a_frame_and_its_mirror_beside_the_plain_predictions(workspace):
+    assert run_stage("evaluate", workspace).returncode == 0
+    plain = contents(workspace / "data/predictions")
+    metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
+    set_flip(workspace, True)
+    assert run_stage("evaluate", workspace).returncode == 0
+    assert contents(workspace / "data/predictions") == plain
+    images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows(workspace / "data/arrays", "val")
+    predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
+    pairs = []
+    for row, prediction in predictor.predict(images, rows, flip=True):
+        with Image.open(workspace / "data/native" / row.frame.label) as picture:
+            pairs.append((nearest(np.asarray(picture), 128, 256), nearest(prediction, 128, 256)))
+    flipped = json.loads((workspace / "metrics/evaluate.json").read_text())
+    assert flipped.pop("miou_flip") == round(np.mean(reference_iou(pairs)), 4) != metrics["miou"]
+    assert flipped == metrics
+
+
+def test_flipped_predictions_are_of_the_mean_of_probabilities(workspace):
+    torch.manual_seed(4)
+    network = ERFNet(7, encoder_only=True).eval()
+
+    def probabilities(batch):
+        with torch.no_grad():
+            return network((batch - 0.4) / 0.3).softmax(1)
+
+    images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows(workspace / "data/arrays", "val")
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    means = probabilities(batch) + probabilities(batch.flip(3)).flip(3)
+    predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
+    for (row, prediction), mean in zip(predictor.predict(images, rows, flip=True), means, strict=True):
+        size = (row.height, row.width)
+        expected = torch.nn.functional.interpolate(mean[None], size, mode="bilinear").argmax(1)[0].numpy()
+        assert np.mean(prediction == expected) > 0.995  # ties fall either way
 
 
 def test_no_test_frames_is_fine(workspace):

@@ -46,6 +46,7 @@ PARAMETERS = {
     "train.precision": "train",
     "train.ema": "train",
     "train.validate_every": "train",
+    "evaluate.flip": "evaluate",
     "render.frames": "render",
     "render.test_frames": "render",
 }
@@ -89,6 +90,8 @@ CHANGES = {
         ["preprocess", "train", "evaluate", "render"],
     ),
     "train.seed": (lambda workspace: workspace.set_parameter("train.seed", 2), ["train", "evaluate", "render"]),
+    # What is scored beside them changes no prediction.
+    "evaluate.flip": (lambda workspace: workspace.set_parameter("evaluate.flip", False), ["evaluate"]),
     # A comment makes no other model and no other predictions, so nothing comes after them.
     "confusion.py": (lambda workspace: workspace.append("segcore/confusion.py"), ["train", "evaluate"]),
     # One more test frame leaves the arrays of train and val as they are.
