@@ -87,16 +87,18 @@ def channels_first(run: Training) -> None:
     run.normalise = lambda images: normalise(images).contiguous()
     for parameter in run.model.parameters():
         parameter.data = parameter.data.contiguous()
-        for name, value in run.optimizer.state[parameter].items():
-            run.optimizer.state[parameter][name] = value.contiguous()
+    for optimizer in run.optimizers:
+        for values in optimizer.state.values():
+            values |= {name: value.contiguous() for name, value in values.items()}
 
 
 def unfused(run: Training) -> None:
     """The optimizer's default, which is one kernel for many weights on CUDA, and weight by weight on a CPU."""
-    settings = {key: run.optimizer.param_groups[0][key] for key in ("lr", "weight_decay", "capturable")}
-    state = run.optimizer.state
-    run.optimizer = type(run.optimizer)(run.model.parameters(), **settings)
-    run.optimizer.state = state
+    fused = run.optimizers[0]
+    [group] = fused.param_groups
+    settings = {key: group[key] for key in ("lr", "weight_decay", "capturable")}
+    run.optimizers[0] = type(fused)(group["params"], **settings)
+    run.optimizers[0].state = fused.state
 
 
 def scores_as_they_lie(run: Training) -> None:
@@ -119,6 +121,7 @@ TRICKS = {
     "scores made contiguous": Trick(scores_as_they_lie),
     "deterministic kernels": Trick(any_kernels),
     "average of the weights": Trick(ema=0.0),
+    "orthogonal steps": Trick(optimizer="adamw"),
 }
 
 if __name__ == "__main__":

@@ -113,6 +113,11 @@ class ERFNet(nn.Module):
         self.encoder = Encoder(classes)
         self.decoder = None if encoder_only else Decoder(classes)
 
+    def hidden_convolutions(self) -> list[nn.Parameter]:
+        """Weights O×I×H×W of all convolutions but the first and the classifiers; transposed ones are not among them."""
+        ends = self.encoder.initial_block.conv, self.encoder.output_conv
+        return [module.weight for module in self.modules() if isinstance(module, nn.Conv2d) and module not in ends]
+
     def forward(self, x: Tensor) -> Tensor:
         features = self.encoder(x)
         if self.decoder is not None:

@@ -26,6 +26,7 @@ from segcore.erfnet import ERFNet, ModelParams
 from segcore.frames import FrameStore, Normalise, to_float, upload
 from segcore.labels import CLASSES
 from segcore.loss import class_weights, cross_entropy
+from segcore.optimizer import Kind, make_optimizers
 from segcore.params import Real, Section
 from segcore.pretrained import initialise
 from segcore.replay import Recording, can_record
@@ -41,7 +42,7 @@ class TrainParams(Section):
     seed: int = Field(ge=0, lt=2**32)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    optimizer: Literal["adam", "adamw"]
+    optimizer: Kind
     lr: Real = Field(gt=0, le=1)
     weight_decay: Real = Field(ge=0, le=1)
     schedule: Literal["one_cycle", "poly", "constant"]
@@ -102,17 +103,9 @@ class Training:
         self.model = ERFNet(len(CLASSES), model.encoder_only).to(device, memory_format=torch.channels_last)
         self.notes = initialise(self.model, params.init)
         self.average = copy.deepcopy(self.model) if params.ema else None
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[params.optimizer]
-        self.optimizer = kind(
-            self.model.parameters(),
-            lr=params.lr,
-            weight_decay=params.weight_decay,
-            fused=True,
-            capturable=can_record(device),
+        self.optimizers = make_optimizers(
+            params.optimizer, self.model, params.lr, params.weight_decay, can_record(device)
         )
-        for parameter in self.model.parameters():  # as the optimizer would at its first step; here, to be recorded
-            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {"step": torch.zeros((), device=device)} | moments
         self.normalise = Normalise(data.mean, data.std, device)
         self.weights = class_weights(params.class_weights, data.share).to(device)
         self.step = 0
@@ -144,8 +137,9 @@ class Training:
         for name, network in (("model", self.model), ("average", self.average)):
             if network is not None:
                 yield from ((f"{name}.{key}", value) for key, value in network.state_dict().items())
+        state = {weight: values for optimizer in self.optimizers for weight, values in optimizer.state.items()}
         for name, parameter in self.model.named_parameters():
-            yield from ((f"optimizer.{name}.{key}", value) for key, value in self.optimizer.state[parameter].items())
+            yield from ((f"optimizer.{name}.{key}", value) for key, value in state[parameter].items())
         yield "losses", self._losses
 
     def epochs(self, tick: Callable[[int], None]) -> Iterator[Epoch]:
@@ -218,11 +212,12 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             scores = self.model(images)
         loss = cross_entropy(scores, labels, self.weights)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
         return loss.detach()
 
     @torch.inference_mode()

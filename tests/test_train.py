@@ -101,7 +101,7 @@ def test_without_dvc_old_outputs_stay_until_there_are_new_ones(workspace, curves
         ({"epochs": "abc"}, "train.epochs: input should be a valid integer; it is 'abc'"),
         ({"lr": -1}, "train.lr: input should be greater than 0; it is -1"),
         ({"epochz": 1}, "train.epochz: unknown parameter"),
-        ({"optimizer": "sgd"}, "train.optimizer: input should be 'adam' or 'adamw'; it is 'sgd'"),
+        ({"optimizer": "sgd"}, "train.optimizer: input should be 'muon', 'adamw' or 'adam'; it is 'sgd'"),
         ({"batch_size": 6}, "train.batch_size: 6 is more than the 5 train frames"),
     ],
 )

@@ -67,6 +67,8 @@ STATEFUL = [
     {"optimizer": "adam", "precision": "fp32"},
     {"precision": "bf16", "ema": 0.9},
     {"precision": "fp32", "encoder_only": True, "validate_every": 2},
+    {"precision": "bf16", "optimizer": "muon", "weight_decay": 0.1, "ema": 0.9},
+    {"precision": "fp32", "optimizer": "muon", "encoder_only": True},
 ]
 
 
@@ -188,6 +190,7 @@ def test_weights_that_the_last_step_broke_are_not_kept(monkeypatch):
     ("section", "changes"),
     [
         ("train", {"optimizer": "adam"}),  # the same as adamw but for the weight decay
+        ("train", {"optimizer": "muon"}),
         ("train", {"lr": 0.004}),
         ("train", {"weight_decay": 0.1}),
         ("train", {"schedule": "poly"}),
@@ -225,7 +228,8 @@ def test_every_parameter_reaches_the_weights(section, changes):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
     device.prepare(CUDA)
-    runs = [make(where=CUDA, precision=precision, ema=0.9, encoder_only=encoder_only) for _ in range(2)]
+    changes = {"precision": precision, "encoder_only": encoder_only, "optimizer": "muon", "ema": 0.9}
+    runs = [make(where=CUDA, **changes) for _ in range(2)]
     for run in runs:
         finish(run)
     assert same(*(run.network for run in runs))
