@@ -75,9 +75,9 @@ def test_what_differs_is_named_with_both_values(project, ask, monkeypatch, what)
 
 
 def test_numbers_are_compared_as_train_reads_them(project, ask):
-    change_params("lr: 0.001 ", "lr: 1e-3 ")(None)  # YAML 1.1 takes this for text
-    assert yaml.safe_load(Path("params.yaml").read_text())["train"]["lr"] == "1e-3"
     recorded = recorded_params()
+    change_params(f"lr: {recorded['train']['lr']} ", "lr: 1e-3 ")(None)  # YAML 1.1 takes this for text
+    assert yaml.safe_load(Path("params.yaml").read_text())["train"]["lr"] == "1e-3"
     recorded["train"]["lr"] = 0.001
     project.lock(project.make_model(params=recorded))
     assert ask().not_same == {}

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from segcore.console import UserError
 from segcore.weights import save_weights
-from tests.provenance_project import CODE, MODEL, Answer, md5
+from tests.provenance_project import CODE, MODEL, Answer, md5, recorded_params
 from tests.workspace import ROOT, Workspace
 
 # What made it
@@ -25,7 +25,7 @@ def test_all_that_is_recorded_is_shown_whole(project, ask):
     answer = ask()
     made = answer.text.partition("What made it")[2].partition("Commits")[0]
     fields = dict(line.split(maxsplit=1) for line in made.splitlines() if len(line.split()) > 1)
-    assert fields["train.lr"] == "0.001"
+    assert fields["train.lr"] == str(recorded_params()["train"]["lr"])
     assert fields["augment.flip"] == "true"
     assert fields["md5.stats.json"] == md5("data/arrays/stats.json")
     assert fields["versions.torch"] == torch.__version__
