@@ -65,11 +65,11 @@ class Predictor:
 
     def predict(
         self, images: np.ndarray, rows: list[Row], flip: bool = False, batch_size: int = 8
-    ) -> Iterator[tuple[Row, np.ndarray]]:
+    ) -> Iterator[tuple[Row, np.ndarray, np.ndarray | None]]:
         """Yield each row with its predicted class ids, uint8 h×w at native size, of frames N×H×W×3.
 
-        With ``flip`` what is interpolated to native size is no scores, but the mean of the class probabilities of a
-        frame and of its mirror image.
+        With ``flip`` the third is another such prediction, from the mean of the class probabilities of the frame and
+        of its mirror image, which is what is interpolated then; without, it is None.
 
         Raises:
             UserError: if there are not as many rows as frames, or for what :meth:`scores` refuses.
@@ -79,10 +79,11 @@ class Predictor:
         for start in range(0, len(rows), batch_size):
             batch = slice(start, start + batch_size)
             scores = self.scores(images[batch])
-            if flip:
-                scores = scores.softmax(1) + self.scores(images[batch], mirrored=True).softmax(1)
-            for row, of_frame in zip(rows[batch], scores, strict=True):
-                yield row, to_native(of_frame, (row.height, row.width))
+            mirrored = self.scores(images[batch], mirrored=True) if flip else None
+            for at, row in enumerate(rows[batch]):
+                size = (row.height, row.width)
+                mean = None if mirrored is None else to_native(scores[at].softmax(0) + mirrored[at].softmax(0), size)
+                yield row, to_native(scores[at], size), mean
 
 
 def to_native(scores: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -4,12 +4,11 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import pandas as pd
 from pydantic import Field
 
 from segcore.console import UserError
+from segcore.counts import read_counts, score_frames
 from segcore.idd_lite import Frame
-from segcore.labels import CLASSES
 from segcore.params import Section
 
 T = TypeVar("T")
@@ -37,10 +36,7 @@ def rank(path: Path) -> list[Scored]:
     Raises:
         UserError: if the file is not such a table, or no frame has valid ground truth.
     """
-    counts = _read_counts(path)
-    present = counts[counts["tp"] + counts["fn"] > 0]
-    iou = present["tp"] / present[["tp", "fp", "fn"]].sum(axis="columns")
-    scores = iou.groupby([present["drive"], present["frame"]]).mean().sort_values(kind="stable")
+    scores = score_frames(read_counts(path.read_bytes(), str(path))).sort_values(kind="stable")
     if scores.empty:
         raise UserError(f"{path}: no frame has valid ground truth, so there is nothing to draw")
     try:
@@ -69,16 +65,3 @@ def evenly(items: list[T], wanted: int) -> list[T]:
     """Take the middle item of each of ``wanted`` equal stretches, or all items where there are no more."""
     taken = min(wanted, len(items))
     return [items[(2 * i + 1) * len(items) // (2 * taken)] for i in range(taken)]
-
-
-def _read_counts(path: Path) -> pd.DataFrame:
-    types = {"drive": str, "frame": str, "class": str, "tp": "int64", "fp": "int64", "fn": "int64"}
-    try:
-        counts = pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
-    except (ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not the table that evaluate writes ({reason}); run `dvc repro`") from None
-    unknown = set(counts["class"]) - set(CLASSES)
-    if unknown:
-        raise UserError(f"{path}: unknown class {min(unknown)!r}; run `dvc repro`")
-    return counts

@@ -3,16 +3,8 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from segcore import console
-
-if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
-    from numpy import ndarray
-
-    from segcore.arrays import Row
-    from segcore.evaluation import Evaluation
-    from segcore.inference import Predictor
 
 ARRAYS = Path("data/arrays")
 MODEL = Path("data/model/erfnet.safetensors")
@@ -41,7 +33,7 @@ def main() -> None:
     with console.signals_held():  # an exception in the midst of torch's import can end in a crash
         from PIL import Image
 
-        from segcore import arrays, device, evaluation, inference, outputs, params
+        from segcore import arrays, device, evaluation, inference, outputs, params, pictures
 
     flip = params.load("evaluate", evaluation.EvaluateParams).flip
     where = device.find_device()
@@ -49,7 +41,7 @@ def main() -> None:
     predictor = inference.Predictor(MODEL, where)
     if predictor.precision != predictor.trained_in:
         print(f"{where} has no {predictor.trained_in}: computing in {predictor.precision}", file=sys.stderr)
-    result = evaluation.Evaluation()
+    plain, flipped = evaluation.Evaluation(), evaluation.Evaluation()
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
         outputs.new_outputs(PREDICTIONS, METRICS, CONFUSION, FRAMES) as [folder, metrics, confusion, frames],
@@ -57,40 +49,23 @@ def main() -> None:
         for split in ("val", "test"):
             images = arrays.load_images(ARRAYS, split)
             rows = arrays.read_rows(ARRAYS, split)
-            predicted = predictor.predict(images, rows)
-            for row, prediction in console.progress(predicted, len(rows), f"evaluate {split}"):
+            predicted = predictor.predict(images, rows, flip=flip and split == "val")
+            for row, prediction, of_mean in console.progress(predicted, len(rows), f"evaluate {split}"):
                 target = folder / split / row.frame.drive / f"{row.frame.name}_label.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(prediction).save(target)
                 if split == "val":
-                    score_frame(result, row, prediction)
-        scores = result.metrics()
+                    truth = pictures.read_labels(NATIVE / row.frame.label, (row.width, row.height))
+                    plain.add(row.frame.drive, row.frame.name, truth, prediction)
+                    if of_mean is not None:
+                        flipped.add(row.frame.drive, row.frame.name, truth, of_mean)
+        scores = plain.metrics()
         if flip:
-            scores["miou_flip"] = score_flipped(predictor)
+            scores["miou_flip"] = flipped.metrics()["miou"]
         metrics.write_text(json.dumps(scores, indent=2) + "\n")
-        confusion.write_text(json.dumps(result.confusion(), indent=2) + "\n")
-        result.table().to_csv(frames, index=False)
-    print(f"ground truth of val: {result.valid:,} valid and {result.pixels - result.valid:,} void pixels")
-
-
-def score_frame(result: "Evaluation", row: "Row", prediction: "ndarray") -> None:
-    """Count the prediction of one val frame."""
-    from segcore import pictures
-
-    truth = pictures.read_labels(NATIVE / row.frame.label, (row.width, row.height))
-    result.add(row.frame.drive, row.frame.name, truth, prediction)
-
-
-def score_flipped(predictor: "Predictor") -> float | None:
-    """The mean IoU of val when each frame and its mirror image are averaged; the protocol is the same."""
-    from segcore import arrays, evaluation
-
-    result = evaluation.Evaluation()
-    rows = arrays.read_rows(ARRAYS, "val")
-    predicted = predictor.predict(arrays.load_images(ARRAYS, "val"), rows, flip=True)
-    for row, prediction in console.progress(predicted, len(rows), "evaluate val with flip"):
-        score_frame(result, row, prediction)
-    return result.metrics()["miou"]
+        confusion.write_text(json.dumps(plain.confusion(), indent=2) + "\n")
+        plain.table().to_csv(frames, index=False)
+    print(f"ground truth of val: {plain.valid:,} valid and {plain.pixels - plain.valid:,} void pixels")
 
 
 if __name__ == "__main__":

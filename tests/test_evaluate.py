@@ -120,7 +120,7 @@ def test_flip_scores_the_mean_of_a_frame_and_its_mirror_beside_the_plain_predict
     images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows(workspace / "data/arrays", "val")
     predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
     pairs = []
-    for row, prediction in predictor.predict(images, rows, flip=True):
+    for row, _, prediction in predictor.predict(images, rows, flip=True):
         with Image.open(workspace / "data/native" / row.frame.label) as picture:
             pairs.append((nearest(np.asarray(picture), 128, 256), nearest(prediction, 128, 256)))
     flipped = json.loads((workspace / "metrics/evaluate.json").read_text())
@@ -140,7 +140,7 @@ def test_flipped_predictions_are_of_the_mean_of_probabilities(workspace):
     batch = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     means = probabilities(batch) + probabilities(batch.flip(3)).flip(3)
     predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
-    for (row, prediction), mean in zip(predictor.predict(images, rows, flip=True), means, strict=True):
+    for (row, _, prediction), mean in zip(predictor.predict(images, rows, flip=True), means, strict=True):
         size = (row.height, row.width)
         expected = torch.nn.functional.interpolate(mean[None], size, mode="bilinear").argmax(1)[0].numpy()
         assert np.mean(prediction == expected) > 0.995  # ties fall either way
