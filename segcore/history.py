@@ -1,23 +1,16 @@
 """Which commits have a model: those whose dvc.lock names its digest as an output of the stage train."""
 
-import io
-import re
-import subprocess
 from dataclasses import dataclass
 
 import yaml
 
+from segcore.revisions import changed, experiment_names, git, is_shallow, read_each
+
 LOCK = "dvc.lock"
 MODEL = "data/model/erfnet.safetensors"
-# DVC's experiment NAME is one commit on top of the commit that it started from: refs/exps/01/23456789…/NAME.
-EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(.+)")
 
 # Path and md5 of each file that the stage train read.
 Inputs = dict[str, str]
-
-
-class NoHistory(Exception):
-    """Git cannot be asked here; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +51,19 @@ class History:
 def find_history(md5: str) -> History:
     """Look for the model in the dvc.lock of every commit that a ref or HEAD leads to.
 
-    What waits in DVC's queue is left out: it is a stash of the workspace, and not a result.
-
     Raises:
-        NoHistory: if git is not installed, or this is no repository of it.
+        GitError: if git is not installed, or this is no repository of it.
     """
-    shallow = _git("rev-parse", "--is-shallow-repository").strip() == b"true"
-    # Plumbing, which no configuration changes. Full history, because by default git passes over a branch whose changes
-    # a merge dropped.
-    fields = "%x00".join(["%H", "%P", "%h", "%cs", "%s"])
-    refs = ("--exclude=refs/exps/celery/*", "--all")
-    listed = _git("rev-list", "--full-history", f"--format={fields}", *refs, "--", LOCK).decode(errors="replace")
-    rows = [line.split("\0") for line in listed.split("\n") if "\0" in line]
+    rows = changed(LOCK, ("%H", "%P", "%h", "%cs", "%s"))
     found = _inputs(md5, {"HEAD"}.union(*({row[0], *row[1].split()} for row in rows)))
     holding = [row for row in rows if row[0] in found]
     new = {row[0] for row in holding if not found.keys() & set(row[1].split())}
-    names, experiments = _names(sorted(new)), _experiments()
+    names, experiments = _names(sorted(new)), experiment_names()
     commits = [
         Commit(key, short, date, subject, found[key], key in new, names.get(key, ""), experiments.get(key, ""))
         for key, _, short, date, subject in holding
     ]
-    return History(commits, found.get("HEAD"), shallow)
+    return History(commits, found.get("HEAD"), is_shallow())
 
 
 def train_inputs(lock: bytes, md5: str) -> Inputs | None:
@@ -95,14 +80,8 @@ def train_inputs(lock: bytes, md5: str) -> Inputs | None:
 
 def _inputs(md5: str, revisions: set[str]) -> dict[str, Inputs]:
     """As :func:`train_inputs`, of those revisions whose dvc.lock names the model; others may have no dvc.lock."""
-    asked = sorted(revisions)
-    answers = io.BytesIO(_git("cat-file", "--batch", given="".join(f"{revision}:./{LOCK}\n" for revision in asked)))
     found, parsed = {}, {}
-    for revision in asked:
-        header = answers.readline().split()  # hash, kind and size, or what was asked and "missing"
-        if header[-1] == b"missing":
-            continue
-        lock = answers.read(int(header[-1]) + 1)
+    for revision, lock in read_each(revisions, LOCK).items():
         if lock not in parsed:
             parsed[lock] = train_inputs(lock, md5)
         if parsed[lock] is not None:
@@ -114,22 +93,6 @@ def _names(hashes: list[str]) -> dict[str, str]:
     """Each commit relative to a tag or a branch that contains it, if one does."""
     if not hashes:
         return {}
-    said = _git("name-rev", "--exclude=refs/exps/*", "--name-only", *hashes).split()
+    said = git("name-rev", "--exclude=refs/exps/*", "--name-only", *hashes).split()
     names = (name.decode(errors="replace").removeprefix("tags/").removesuffix("^0") for name in said)
     return {key: name for key, name in zip(hashes, names, strict=True) if name != "undefined"}
-
-
-def _experiments() -> dict[str, str]:
-    said = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").decode(errors="replace")
-    found = (line.split(" ", 1) for line in said.splitlines())
-    return {key: match[1] for key, ref in found if (match := EXPERIMENT.fullmatch(ref))}
-
-
-def _git(*arguments: str, given: str = "") -> bytes:
-    try:
-        return subprocess.run(["git", *arguments], input=given.encode(), capture_output=True, check=True).stdout
-    except FileNotFoundError:
-        raise NoHistory("git is not installed") from None
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip().splitlines()
-        raise NoHistory(f"git says: {reason[0] if reason else f'exit code {error.returncode}'}") from None

@@ -11,7 +11,8 @@ import typer
 from segcore import console, history
 from segcore.comparison import Check, compare_files, compare_params, compare_records, file_md5, flatten, show
 from segcore.console import UserError
-from segcore.history import Commit, History, Inputs, NoHistory
+from segcore.history import Commit, History, Inputs
+from segcore.revisions import GitError
 
 LOCK = Path(history.LOCK)
 
@@ -96,7 +97,7 @@ def print_history(digest: str, locked: Inputs | None) -> History:
     found = History([], head=None, shallow=False)
     try:
         found = history.find_history(digest)
-    except NoHistory as reason:
+    except GitError as reason:
         print_text(f"not known: {reason}")
     else:
         for commit in found.brought_in:

@@ -43,18 +43,23 @@ def workspace(finished, tmp_path) -> Workspace:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Project:
-    """The working folder: see :mod:`tests.provenance_project`."""
+def own_git(tmp_path, monkeypatch) -> None:
+    """A new working folder, in which git has no configuration but a name and an address, and finds no repository."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
     settings = {"CONFIG_GLOBAL": os.devnull, "CONFIG_NOSYSTEM": "1", "CEILING_DIRECTORIES": str(tmp_path.parent)}
     people = {f"{role}_{key}": f"{key}@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
     for name, value in (settings | people).items():
         monkeypatch.setenv(f"GIT_{name}", value)
-    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
-    monkeypatch.setenv("SEGCORE_THREADS", "1")
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
+
+
+@pytest.fixture
+def project(own_git, monkeypatch) -> Project:
+    """The working folder: see :mod:`tests.provenance_project`."""
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    monkeypatch.setenv("SEGCORE_THREADS", "1")
     return Project()
 
 

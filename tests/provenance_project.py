@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from segcore import device
 from segcore.weights import save_weights
+from tests.running import git
 from tests.workspace import ROOT
 
 CPU = torch.device("cpu")
@@ -76,8 +76,7 @@ class Project:
         self.lock(model, **other)
         return self.commit(f"dvc.lock with {model[:4]}")
 
-    def git(self, *arguments: str) -> str:
-        return subprocess.check_output(["git", *arguments], text=True, stderr=subprocess.DEVNULL).strip()
+    git = staticmethod(git)
 
 
 class Answer:

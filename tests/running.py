@@ -46,6 +46,11 @@ def start_stage(
     )
 
 
+def git(*arguments: str) -> str:
+    """What git says in the working folder."""
+    return subprocess.check_output(["git", *arguments], text=True, stderr=subprocess.DEVNULL).strip()
+
+
 def wait_until(condition: Callable[[], T], seconds: float = 60, pause: float = 0.002) -> T:
     """What ``condition`` gives, as soon as that is true; it is asked again and again, with a pause between."""
     deadline = time.monotonic() + seconds
