@@ -7,10 +7,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # By way of the environment and unexpanded, so that neither make nor the shell reads what is in them.
 override ARCHIVE := $(value ARCHIVE)
 override URL := $(value URL)
-export ARCHIVE URL
+# Not from the environment, where such common names may mean something else.
+override BASE := $(if $(filter command,$(origin BASE)),$(value BASE))
+override PICTURES := $(if $(filter command,$(origin PICTURES)),$(value PICTURES),yes)
+export ARCHIVE URL BASE PICTURES
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint format data lock clean
+.PHONY: help install repro sample test review gate lint format data lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +31,10 @@ repro: install  ## run what changed in the pipeline, then print the scores and w
 	$(BIN)/python -m dvc repro
 	@$(BIN)/python -m segcore.scoreboard
 
+sample: install  ## prove that the pipeline runs: two epochs on the built-in sample, elsewhere, whatever params.yaml names
+	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.yaml --set-param fetch.sha256=null \
+	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
+
 test: install  ## run all tests
 	$(BIN)/python -m pytest
 
@@ -40,6 +47,14 @@ data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz,
 	fi
 	$(BIN)/python -m dvc add data/idd-lite.tar.gz
 	@echo 'now: dvc exp run -S fetch.source=data/idd-lite.tar.gz'
+
+review: install  ## say what the workspace changed, in review/: make review BASE=main; with PICTURES=no no frames
+	@case $$PICTURES in yes) options=();; no) options=(--without-pictures);; \
+	    *) echo "PICTURES is $$PICTURES: yes or no" >&2; exit 1;; esac; \
+	$(BIN)/python -m segcore.review "$${options[@]}" -- $${BASE:+"$$BASE"}
+
+gate: install  ## fail if the committed metrics are not of this code and these parameters
+	@$(BIN)/python -m segcore.gate
 
 lint: install  ## check style
 	$(BIN)/python -m ruff check .

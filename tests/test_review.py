@@ -1,0 +1,146 @@
+"""What a reviewer is shown of a change: DVC run for real."""
+
+import base64
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from tests.workspace import ROOT, Workspace
+
+PLOTS = {"learning rate", "validation mIoU", "metrics/curves.tsv", "metrics/confusion.json", "metrics/frames.csv"}
+
+
+@pytest.fixture(scope="module")
+def changed(finished, tmp_path_factory) -> Workspace:
+    """A workspace with other class weights and the results of it, not committed."""
+    workspace = finished.copy(tmp_path_factory.mktemp("changed") / "workspace")
+    workspace.set_parameter("train.class_weights", "none")
+    workspace.set_parameter("train.lr", 0.01)
+    workspace.repro()
+    return workspace
+
+
+@pytest.fixture
+def clone(changed, tmp_path) -> Workspace:
+    """What git has of it, and its metrics; no data, no cache."""
+    changed.run("git", "clone", "--quiet", str(changed.root), str(tmp_path / "clone"))
+    shutil.copytree(changed.root / "metrics", tmp_path / "clone/metrics", dirs_exist_ok=True)
+    return Workspace(tmp_path / "clone")
+
+
+class Page(HTMLParser):
+    """The pictures of a page by name, its text, and all that it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.pictures: dict[str, tuple[str, bytes]] = {}
+        self.references: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(text)
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        named = dict(attrs)
+        self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href", "data", "srcset")]
+        if tag == "img":
+            kind, content = named["src"].removeprefix("data:image/").split(";base64,")
+            self.pictures[named["alt"]] = kind, base64.b64decode(content)
+
+
+def review(workspace: Workspace, *arguments: str) -> tuple[str, Page]:
+    workspace.run("python", "-m", "segcore.review", *arguments)
+    folder = workspace.root / "review"
+    return (folder / "report.md").read_text(), Page((folder / "report.html").read_text())
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_the_report_has_parameters_verdicts_metrics_curves_and_frames(changed):
+    text, page = review(changed)
+    assert "Up to date" in text
+    assert ["params.yaml", "train.class_weights", "inverse_log", "none"] in rows(text)
+    assert any(row[0] == "mIoU" and row[-1] == "–" for row in rows(text))
+    assert any(row[:2] == ["metrics/evaluate.json", "miou"] for row in rows(text))
+    assert "table" in page.tags
+    assert page.pictures.keys() > PLOTS
+    for name, (kind, content) in page.pictures.items():
+        if name in PLOTS:
+            assert kind == "svg+xml"
+            assert "workspace" in content.decode()
+        else:
+            assert kind == "png"
+            assert Image.open(io.BytesIO(content)).width > 4 * 300
+
+
+def test_the_page_needs_no_other_file_and_no_network(changed):
+    _, page = review(changed)
+    assert page.references
+    assert [reference for reference in page.references if not reference.startswith("data:")] == []
+    assert page.tags & {"script", "link", "iframe", "object", "base"} == set()
+    for kind, content in page.pictures.values():
+        if kind == "svg+xml":
+            inside = Page(content.decode())
+            assert [reference for reference in inside.references if not reference.startswith(("#", "data:"))] == []
+
+
+def test_without_pictures_there_is_no_frame_in_it(changed):
+    _, page = review(changed, "--without-pictures")
+    assert page.pictures.keys() == PLOTS
+
+
+def test_nothing_changed_is_said(workspace):
+    text, page = review(workspace, "HEAD")
+    assert text.count("No change.") == 2
+    assert page.pictures.keys() == PLOTS
+
+
+def test_where_there_is_no_data_the_report_is_of_what_git_has(clone):
+    text, page = review(clone, "HEAD")
+    assert "Out of date:\n\n- train: metrics/train.json modified\n" in text
+    assert any(row[0] == "all frames" for row in rows(text))
+    assert page.pictures.keys() == PLOTS
+    assert "No more of them are here." in page.text
+
+
+def test_results_that_cannot_be_compared_have_a_report_too(clone):
+    table = clone.root / "metrics/frames.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:8]))
+    text, page = review(clone, "HEAD")
+    assert "Not known: HEAD and the workspace are scored on other frames" in text
+    assert page.pictures.keys() == PLOTS
+    assert "None: HEAD and the workspace are scored on other frames" in page.text
+
+
+def test_make_review_passes_base_and_pictures_on(tmp_path):
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / ".venv/installed").touch()
+
+    def make(*settings, **environment):
+        command = ["make", "--silent", "--file", str(ROOT / "Makefile"), "review", *settings]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"} | environment
+        )
+
+    module = ["-m", "segcore.review"]
+    assert make().stdout.splitlines() == [*module, "--"]
+    name = """a 'b' "c" $(d) `e` $f --g"""
+    said = make(f"BASE={name}", "PICTURES=no").stdout.splitlines()
+    assert said == [*module, "--without-pictures", "--", name]
+    assert make(BASE="of something else", PICTURES="no").stdout.splitlines() == [*module, "--"]
+    refused = make("PICTURES=false")
+    assert (refused.returncode != 0, refused.stdout) == (True, "")
+    assert "PICTURES is false: yes or no" in refused.stderr
