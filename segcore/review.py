@@ -33,7 +33,7 @@ PAGE = Template("""<!doctype html>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0 }
 th, td { border: 1px solid #ccc; padding: .2em .7em; text-align: right; font-variant-numeric: tabular-nums }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left }
+th:first-child, td:first-child { text-align: left }
 img { max-width: 100%; margin: 0 2em 1em 0; vertical-align: top }
 </style>
 $body
