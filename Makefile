@@ -25,6 +25,8 @@ install: .venv/installed  ## make .venv and install requirements.lock into it
 	    f"Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# For the page of `dvc plots show`, which would else fetch it from the network.
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))' > .venv/vega.js
 	@touch $@
 
 repro: install  ## run what changed in the pipeline, then print the scores and where the pictures are

@@ -8,7 +8,7 @@ import typer
 
 from segcore import bootstrap, console
 from segcore.console import UserError
-from segcore.counts import score_frames
+from segcore.counts import score
 from segcore.labels import CLASSES
 from segcore.results import FRAME, Result, check_same_frames, default_base, load
 from segcore.revisions import GitError
@@ -113,10 +113,15 @@ def by_drive(counts: pd.DataFrame) -> np.ndarray:
 
 def changes(base: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """The mean IoU of the frames that changed, before and after, and the change, the largest first."""
-    both = pd.DataFrame({"before": score_frames(base), "after": score_frames(new)})
-    both["change"] = both["after"] - both["before"]
+    both = frame_scores(base, new)
     moved = both[both["change"] != 0]
     return moved.sort_values("change", key=lambda change: -change.abs(), kind="stable")
+
+
+def frame_scores(base: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """The mean IoU of each frame before and after, and the change."""
+    both = pd.DataFrame({"before": score(base), "after": score(new)})
+    return both.assign(change=both["after"] - both["before"])
 
 
 def noise(base: Result, new: Result) -> str:

@@ -26,11 +26,12 @@ def read_counts(content: bytes, name: str) -> pd.DataFrame:
     return counts
 
 
-def score_frames(counts: pd.DataFrame) -> pd.Series:
-    """Score each frame, by drive and name, with the mean IoU over the classes in its ground truth.
+def score(counts: pd.DataFrame, by: tuple[str, ...] = ("drive", "frame")) -> pd.Series:
+    """Score each frame, or what else the columns ``by`` name, with the mean IoU over the classes in its ground truth.
 
-    Frames without valid ground truth are left out.
+    What has no valid ground truth is left out.
     """
-    present = counts[counts["tp"] + counts["fn"] > 0]
-    iou = present["tp"] / present[["tp", "fp", "fn"]].sum(axis="columns")
-    return iou.groupby([present["drive"], present["frame"]]).mean()
+    sums = counts.groupby([*by, "class"])[["tp", "fp", "fn"]].sum()
+    present = sums[sums["tp"] + sums["fn"] > 0]
+    iou = present["tp"] / present.sum(axis="columns")
+    return iou.groupby(level=list(by)).mean()

@@ -1,5 +1,6 @@
 """Which frames are worth a look: the worst, the median and the best of val, by the mean IoU of the single frame."""
 
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -7,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import Field
 
 from segcore.console import UserError
-from segcore.counts import read_counts, score_frames
+from segcore.counts import read_counts, score
 from segcore.idd_lite import Frame
 from segcore.params import Section
 
@@ -36,7 +37,7 @@ def rank(path: Path) -> list[Scored]:
     Raises:
         UserError: if the file is not such a table, or no frame has valid ground truth.
     """
-    scores = score_frames(read_counts(path.read_bytes(), str(path))).sort_values(kind="stable")
+    scores = score(read_counts(path.read_bytes(), str(path))).sort_values(kind="stable")
     if scores.empty:
         raise UserError(f"{path}: no frame has valid ground truth, so there is nothing to draw")
     try:
@@ -61,7 +62,7 @@ def worst_median_best(ranked: list[T], wanted: int) -> dict[str, list[T]]:
     }
 
 
-def evenly(items: list[T], wanted: int) -> list[T]:
+def evenly(items: Sequence[T], wanted: int) -> list[T]:
     """Take the middle item of each of ``wanted`` equal stretches, or all items where there are no more."""
     taken = min(wanted, len(items))
     return [items[(2 * i + 1) * len(items) // (2 * taken)] for i in range(taken)]

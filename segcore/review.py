@@ -1,18 +1,15 @@
 """`python -m segcore.review [BASE]`: what a change did, as review/report.md and review/report.html."""
 
-import base64
 import io
 import json
 import tempfile
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segcore import compare, console
+from segcore import compare, console, webpage
 from segcore.console import UserError
 from segcore.gate import ADVICE, dvc, find_changes
 from segcore.idd_lite import Frame
@@ -24,21 +21,7 @@ if TYPE_CHECKING:
     from pandas import Series
 
 OUT = Path("review")
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 }
-th, td { border: 1px solid #ccc; padding: .2em .7em; text-align: right; font-variant-numeric: tabular-nums }
-th:first-child, td:first-child { text-align: left }
-img { max-width: 100%; margin: 0 2em 1em 0; vertical-align: top }
-</style>
-$body
-</html>
-""")
+WORST = 5  # frames
 
 
 def main(
@@ -69,8 +52,8 @@ def main(
         raise UserError(f"other commits cannot be read: {reason}") from None
     parts = [markup(text), "<h2>Curves and classes</h2>", *plots(before)]
     if not without_pictures:
-        parts += ["<h2>Frames that changed most</h2>", *panels(before, after)]
-    page = PAGE.substitute(title=escape(heading(before, after)), body="\n".join(parts))
+        parts += panels(before, after)
+    page = webpage.page(heading(before, after), parts)
     with new_folder(OUT) as folder:
         (folder / "report.md").write_text(text, encoding="utf-8")
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -142,11 +125,11 @@ def plots(before: Result) -> Iterator[str]:
         for part in parts:
             if part["type"] == "vega":
                 # Not as elements of the page: names that each of them defines would be taken for one another.
-                yield picture(vl_convert.vegalite_to_svg(part["content"]).encode(), "svg+xml", name)
+                yield webpage.picture(vl_convert.vegalite_to_svg(part["content"]).encode(), "svg+xml", name)
 
 
 def panels(before: Result, after: Result) -> Iterator[str]:
-    """The frames that changed most, with truth and both predictions, as pictures in HTML, or why there are none."""
+    """The frames that changed most and those that are worst now, as pictures in HTML, or why there are none."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
@@ -154,22 +137,28 @@ def panels(before: Result, after: Result) -> Iterator[str]:
     try:
         check_same_frames(before, after)
     except UserError as reason:
-        yield f"<p>None: {escape(str(reason))}.</p>"
+        yield webpage.paragraph(f"No frames: {reason}.")
         return
-    moved = compare.changes(before.counts, after.counts).head(compare.FRAMES)
-    if moved.empty:
-        yield "<p>No frame changed.</p>"
+    shown = {
+        "Frames that changed most": compare.changes(before.counts, after.counts).head(compare.FRAMES),
+        "Worst frames": compare.frame_scores(before.counts, after.counts).sort_values("after").head(WORST),
+    }
     try:
         cache = DVCFileSystem(rev=before.commit)
-        for (drive, name), score in moved.iterrows():
-            yield picture(draw_change(Frame("val", drive, name), score, cache), "png", f"{drive}/{name}")
+        for title, frames in shown.items():
+            yield f"<h2>{title}</h2>"
+            if frames.empty:
+                yield webpage.paragraph("None.")
+            for (drive, name), score in frames.iterrows():
+                drawn = draw_change(Frame("val", drive, name), score, cache)
+                yield webpage.picture(drawn, "png", f"{title}: {drive}/{name}")
     except (FileNotFoundError, DataIndexDirError):
         yield (
-            "<p>No more of them are here. <code>dvc pull</code> brings those of the workspace, "
+            "<p>No more frames are here. <code>dvc pull</code> brings those of the workspace, "
             "<code>dvc fetch --all-commits</code> those of other commits, where they were pushed.</p>"
         )
     except (UserError, OSError, ValueError, DvcException) as error:
-        yield f"<p>No more of them can be read: {escape(str(error))}.</p>"
+        yield webpage.paragraph(f"No more frames can be read: {error}.")
 
 
 def draw_change(frame: Frame, score: "Series", cache: "DVCFileSystem") -> bytes:
@@ -190,11 +179,6 @@ def draw_change(frame: Frame, score: "Series", cache: "DVCFileSystem") -> bytes:
     content = io.BytesIO()
     drawing.panel(f"{frame.drive}/{frame.name}", shown).save(content, "PNG")
     return content.getvalue()
-
-
-def picture(content: bytes, kind: str, name: str) -> str:
-    """A picture as an element of HTML that holds it."""
-    return f'<img alt="{escape(name)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
 
 
 def markup(text: str) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from segcore import weights
@@ -26,13 +27,16 @@ from tests import tiny
 from tests.running import ROOT
 from tests.small_disk import enter
 
-STAGES = ("fetch", "preprocess", "evaluate", "render")
+STAGES = ("fetch", "preprocess", "describe", "evaluate", "render", "card")
 MOMENTS = ("at any moment", "while it writes", "while it replaces")
 PAGE = 4096
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(
-    [f"segcore.{name}" for name in ("checks", "evaluation", "inference", "pages", "preprocessing", "sample")]
+    [
+        f"segcore.{name}"
+        for name in ("card", "checks", "description", "evaluation", "inference", "pages", "preprocessing", "sample")
+    ]
 )
 
 Tree = dict[str, bytes | None]  # each file below a folder, and None for each folder
@@ -118,6 +122,11 @@ def change_inputs(folder: Path, stage: str) -> None:
         parameters["fetch"]["source"] = "source.tar.gz"
     elif stage == "preprocess":
         parameters["preprocess"] = {"height": 64, "width": 128, "validation": "holdout"}
+    elif stage == "describe":
+        path = folder / "data/arrays/val_images.npy"
+        np.save(path, 255 - np.load(path))
+    elif stage == "card":
+        parameters["fetch"]["source"] = "source.tar.gz"
     elif stage == "evaluate":
         path = folder / "data/model/erfnet.safetensors"
         state, about = weights.load_weights(path)

@@ -24,7 +24,7 @@ def mean_iou(matrix):
 
 def test_an_experiment_in_the_workspace(workspace, finished):
     said = workspace.dvc("exp", "run", "--name=longer", "--set-param=train.epochs=2")
-    assert stages_run(said) == ["train", "evaluate", "render"]
+    assert stages_run(said) == ["train", "evaluate", "render", "card"]
     curves = (workspace.root / "metrics/curves.tsv").read_text()
     assert [line.split("\t")[0] for line in curves.splitlines()] == ["epoch", "1", "2"]
     assert metrics_of(experiment(workspace, "longer")) == [read_json(workspace, name) for name in METRICS]

@@ -17,15 +17,15 @@ from segcore.labels import CLASSES
 from tests.closure import import_closure
 from tests.workspace import ROOT, Workspace
 
-STAGES = ("fetch", "preprocess", "train", "evaluate", "render")
+STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "render", "card")
 
-# Each parameter and the stage that reads it.
+# Each parameter and the stages that read it.
 PARAMETERS = {
-    "fetch.source": "fetch",
+    "fetch.source": "fetch card",
     "fetch.sha256": "fetch",
     "preprocess.height": "preprocess",
     "preprocess.width": "preprocess",
-    "preprocess.validation": "preprocess",
+    "preprocess.validation": "preprocess card",
     "model.encoder_only": "train",
     "augment.flip": "train",
     "augment.shift": "train",
@@ -70,6 +70,7 @@ KINDS = (
     "data/native/leftImg8bit/val/*/*_image.jpg",
     "data/native/leftImg8bit/test/*/*_image.jpg",
     "data/native/gtFine/val/*/*_label.png",
+    "data/report.html",
     "data/model/erfnet.safetensors",
     "data/predictions/val/*/*_label.png",
     "data/predictions/test/*/*_label.png",
@@ -81,23 +82,27 @@ KINDS = (
     "metrics/evaluate.json",
     "metrics/confusion.json",
     "metrics/frames.csv",
+    "metrics/model-card.md",
 )
 
 # Changes, and the stages that then run: those that read what was changed, and after them those whose inputs are others.
 CHANGES = {
     "preprocess.width": (
         lambda workspace: workspace.set_parameter("preprocess.width", 48),
-        ["preprocess", "train", "evaluate", "render"],
+        ["preprocess", "describe", "train", "evaluate", "render", "card"],
     ),
-    "train.seed": (lambda workspace: workspace.set_parameter("train.seed", 2), ["train", "evaluate", "render"]),
+    "train.seed": (lambda workspace: workspace.set_parameter("train.seed", 2), ["train", "evaluate", "render", "card"]),
     # What is scored beside them changes no prediction.
-    "evaluate.flip": (lambda workspace: workspace.set_parameter("evaluate.flip", False), ["evaluate"]),
+    "evaluate.flip": (lambda workspace: workspace.set_parameter("evaluate.flip", False), ["evaluate", "card"]),
     # A comment makes no other model and no other predictions, so nothing comes after them.
     "confusion.py": (lambda workspace: workspace.append("segcore/confusion.py"), ["train", "evaluate"]),
     # One more test frame leaves the arrays of train and val as they are.
-    "sample.yaml": (lambda workspace: workspace.set_sample(test=3), ["fetch", "preprocess", "evaluate", "render"]),
+    "sample.yaml": (
+        lambda workspace: workspace.set_sample(test=3),
+        ["fetch", "preprocess", "describe", "evaluate", "render", "card"],
+    ),
     "render.frames": (lambda workspace: workspace.set_parameter("render.frames", 2), ["render"]),
-    "drawing.py": (lambda workspace: workspace.append("segcore/drawing.py"), ["render"]),
+    "drawing.py": (lambda workspace: workspace.append("segcore/drawing.py"), ["describe", "render"]),
 }
 
 CODE = sorted(path.relative_to(ROOT) for top in ("segcore", "stages") for path in (ROOT / top).rglob("*.py"))
@@ -160,9 +165,10 @@ def test_stage_has_the_outputs_that_it_writes(finished, traces, stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_the_sections_that_it_reads(finished, traces, stage):
-    declared = finished.lock()[stage].get("params", {})
-    leaves = {f"{section}.{leaf}" for section, values in declared.get("params.yaml", {}).items() for leaf in values}
-    assert leaves == {parameter for parameter, reader in PARAMETERS.items() if reader == stage}
+    declared = finished.lock()[stage].get("params", {}).get("params.yaml", {})
+    leaves = {name for name, value in declared.items() if not isinstance(value, dict)}
+    leaves |= {f"{name}.{leaf}" for name, value in declared.items() if isinstance(value, dict) for leaf in value}
+    assert leaves == read_by(stage)
     assert ("params.yaml" in traces[stage].read) == bool(leaves)
 
 
@@ -174,7 +180,7 @@ def test_stages_run_on_what_they_depend_on_alone(workspace, tmp_path):
         alone = Workspace(tmp_path / stage / "workspace")
         for name in paths(workspace, stage, "deps") | {*PACKAGES}:
             workspace.give(name, alone)
-        sections = {parameter.split(".")[0] for parameter, reader in PARAMETERS.items() if reader == stage}
+        sections = {parameter.split(".")[0] for parameter in read_by(stage)}
         values = {section: workspace.parameters()[section] for section in sections}
         (alone.root / "params.yaml").write_text(yaml.safe_dump(values))
         alone.run("python", "-m", f"stages.{stage}")
@@ -195,7 +201,7 @@ def test_stale_after_another_value(finished, parameter):
     value = finished.parameters()[section][leaf]
     with finished.restored("params.yaml"):
         finished.set_parameter(parameter, not value if isinstance(value, bool) else f"{value}0")
-        assert finished.status() == {PARAMETERS[parameter]}
+        assert finished.status() == set(PARAMETERS[parameter].split())
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -224,7 +230,7 @@ def test_nothing_is_stale_after_other_tests(finished):
 def test_the_command_line_says_the_same(workspace):
     workspace.set_parameter("train.seed", 2)
     workspace.append("segcore/drawing.py")
-    assert json.loads(workspace.dvc("status", "--json")).keys() == workspace.status() == {"train", "render"}
+    assert json.loads(workspace.dvc("status", "--json")).keys() == workspace.status() == {"train", "describe", "render"}
 
 
 # What DVC runs
@@ -259,7 +265,7 @@ def test_going_back_restores_from_the_cache(workspace, finished):
     source = workspace.root / "data/idd-lite"
     shutil.copytree(workspace.root / "data/raw", source)
     workspace.set_parameter("fetch.source", "data/idd-lite")
-    assert workspace.repro() == ["fetch"]  # the same files from elsewhere
+    assert workspace.repro() == ["fetch", "card"]  # the same files from elsewhere
 
     label = min(source.glob("gtFine/val/*/*_label.png"))
     with Image.open(label) as picture:
@@ -268,7 +274,7 @@ def test_going_back_restores_from_the_cache(workspace, finished):
 
     shutil.rmtree(source)
     workspace.git("checkout", "--quiet", "params.yaml")
-    assert workspace.repro() == []
+    assert workspace.repro() == ["card"]  # which has an output that DVC does not cache
     assert workspace.outputs() == finished.outputs()
     assert workspace.git("status", "--porcelain") == ""
 
@@ -278,6 +284,11 @@ def assert_same(declared: set[str], used: list[str]) -> None:
     covering = {name: {path for path in declared if Path(name).is_relative_to(path)} for name in used}
     assert [name for name, covers in covering.items() if not covers] == []
     assert declared - set().union(*covering.values()) == set()
+
+
+def read_by(stage: str) -> set[str]:
+    """The parameters that a stage reads."""
+    return {parameter for parameter, readers in PARAMETERS.items() if stage in readers.split()}
 
 
 def paths(workspace: Workspace, stage: str, kind: str) -> set[str]:
