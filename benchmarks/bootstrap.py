@@ -1,0 +1,34 @@
+"""How long the intervals of a comparison take: ``python -m benchmarks.bootstrap``."""
+
+import time
+from statistics import median
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from benchmarks.report import publish
+from segcore import bootstrap
+from segcore.labels import CLASSES
+
+DRIVES = (61, 610, 6100)  # IDD-Lite's validation frames are of 61
+PIXELS = 256 * 128  # of a frame that are scored
+
+
+def main(rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 7) -> None:
+    """Measure the paired bootstrap over drives, with counts drawn at random."""
+    rows = []
+    for drives in DRIVES:
+        base, new = np.random.default_rng(1).integers(0, PIXELS, (2, drives, len(CLASSES), 3)).astype(float)
+        seconds = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            bootstrap.intervals(base, new)
+            seconds.append(time.perf_counter() - started)
+        times = {"seconds": median(seconds), "least": min(seconds), "most": max(seconds)}
+        rows.append({"drives": drives} | {name: round(value, 3) for name, value in times.items()})
+    publish("bootstrap", "Intervals of all classes and their mean", rows, rounds=rounds, resamples=bootstrap.RESAMPLES)
+
+
+if __name__ == "__main__":
+    typer.run(main)
