@@ -18,16 +18,19 @@ export ARCHIVE URL BASE PICTURES
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-install: .venv/installed  ## make .venv and install requirements.lock into it
+install: .venv/installed .venv/vega.js  ## make .venv and install requirements.lock into it
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@# For the page of `dvc plots show`, which would else fetch it from the network.
-	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))' > .venv/vega.js
 	@touch $@
+
+# What the page of `dvc plots show` draws with, and would else fetch from the network.
+.venv/vega.js: .venv/installed
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))' > $@.partial
+	@mv $@.partial $@
 
 repro: install  ## run what changed in the pipeline, then print the scores and where the pictures are
 	$(BIN)/python -m dvc repro

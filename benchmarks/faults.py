@@ -25,7 +25,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each fault meets each stage.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the moments and the sizes.")] = 1,
 ) -> None:
-    """Kill fetch, preprocess, evaluate and render at random moments, and let the disk be full at random writes.
+    """Kill every stage but train at random moments, and let the disk be full at random writes.
 
     After each fault every output has to be the old one or the new one, whole;
     after a full disk, the old one and nothing beside it; after another run,

@@ -124,7 +124,7 @@ def timed_stages(copy: Copy, train: dict[str, Any]) -> Iterator[Row]:
     """All stages, each in seconds with its start."""
     copy.set(train=train)
     whole = 0.0
-    for stage in ("fetch", "preprocess", "train", "evaluate", "render"):
+    for stage in ("fetch", "preprocess", "describe", "train", "evaluate", "render", "card"):
         started = time.monotonic()
         copy.run(f"stages.{stage}")
         taken = time.monotonic() - started

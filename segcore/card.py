@@ -16,6 +16,10 @@ from segcore.labels import CLASSES
 
 WORST = 5  # drives that are named
 
+DATA = {
+    SAMPLE: "Street scenes drawn by this repository.",
+    IDD_LITE: "IDD-Lite, of which 1403, 204 and 404 frames are published, or other frames in its layout.",
+}
 USE = """\
 For research on the segmentation of road scenes, and as a small baseline to compare others with.
 
@@ -23,13 +27,13 @@ Not for decisions in a vehicle, nor for any other on which somebody's safety han
 cameras than those of the data do to the scores is not known.
 """
 LICENCE = {
-    SAMPLE: "The frames are drawn by `segcore/sample.py`; they and the weights are under this repository's licence.",
+    SAMPLE: "The frames are drawn by `segcore/sample.py`, under this repository's licence.",
     IDD_LITE: """\
 The frames are under the terms of IDD, https://idd.insaan.iiit.ac.in/, which forbid to pass them on. The weights were
 learnt from them: read the terms before you pass those on, or use them for other things than research.
 """,
 }
-START = "Weights that somebody trained before have terms of their own, which hold for what became of them, too."
+START = "The weights that it started from have terms of their own, which hold for what became of them, too."
 
 
 def write(facts: Facts) -> str:
@@ -53,7 +57,8 @@ def write(facts: Facts) -> str:
 def describe_model(facts: Facts) -> Iterator[str]:
     """What the network is."""
     height, width = facts.about.input_size
-    yield f"- ERFNet (https://doi.org/10.1109/TITS.2017.2750080), {facts.weights:,} weights"
+    part = "the encoder of ERFNet" if facts.about.params.get("model", {}).get("encoder_only") else "ERFNet"
+    yield f"- {part} (https://doi.org/10.1109/TITS.2017.2750080), {facts.weights:,} weights"
     yield f"- from: an RGB frame at {width}×{height} pixels"
     yield f"- to: a class of each pixel, {', '.join(CLASSES)}"
     yield f"- started from: {'random numbers' if facts.about.init is None else f'weights of md5 {facts.about.init}'}"
@@ -62,8 +67,9 @@ def describe_model(facts: Facts) -> Iterator[str]:
 
 def describe_data(facts: Facts) -> Iterator[str]:
     """What it was trained and scored on."""
-    of = "as it comes" if facts.validation.validation == "official" else "drives held out of train"
-    yield f"{facts.source.data[0].upper()}{facts.source.data[1:]}. Val: {of}."
+    yield DATA[facts.source.data]
+    yield ""
+    yield f"Val is {'its own' if facts.validation.validation == 'official' else 'drives held out of train'}."
     yield ""
     yield from table(["split", "frames", "drives"], facts.splits.itertuples())
 
@@ -71,7 +77,7 @@ def describe_data(facts: Facts) -> Iterator[str]:
 def describe_scores(facts: Facts) -> Iterator[str]:
     """How good it is on val: as a whole, and by class."""
     scores, pixels = facts.scores, facts.confusion
-    yield "On val, by the protocol of IDD-Lite's organisers: at 256×128, without void."
+    yield "On val, without void; but for the one at native size by the protocol of IDD-Lite's organisers, at 256×128."
     yield ""
     yield f"- mIoU: {text(scores.miou)}"
     yield f"- mIoU at native size: {text(scores.miou_native)}"
@@ -113,9 +119,9 @@ def describe_recipe(facts: Facts) -> Iterator[str]:
 
 
 def describe_repetition(facts: Facts) -> Iterator[str]:
-    """How to get the same bytes."""
+    """How to make it again, and what its bytes depend on besides."""
     about = facts.about
-    yield "Check out the commit that this file is of, and run `dvc repro`. It gives the same bytes on:"
+    yield "Check out the commit that this file is of, bring the data, and run `make repro`. This model was made on:"
     yield ""
     yield f"- device: {about.device}, {about.threads} threads"
     yield f"- computed in: {about.precision}"

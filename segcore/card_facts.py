@@ -54,7 +54,7 @@ class Cell(Section):
 
     actual: ClassName
     predicted: ClassName
-    pixels: int = Field(ge=0)
+    pixels: int = Field(ge=0, le=2**53)
 
 
 class About(Section):

@@ -1,6 +1,6 @@
 """The data set as a page for people: what is in each split, examples, and what is odd. Frames stand in it as pictures.
 
-All of it is as the network sees it, at its input size, and of the splits that it is trained and scored on.
+All of it is as the network sees it, at its input size, and of the splits as preprocess made them.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from segcore.labels import CLASSES
 from segcore.ranking import evenly
 
 TITLE = "The data set"
+SPLIT = "The splits are those that preprocess made: with a hold-out, val is some drives of train."
 WARNING = "Frames of it stand in this page, so where its licence forbids to pass it on, the page stays here, too."
 NAMES = (*CLASSES, "void")
 SHOWN = 6  # frames of each kind
@@ -63,6 +64,8 @@ def read_splits(arrays: Path) -> list[Split]:
             raise UserError(
                 f"{arrays}: {len(images)} {name} frames, and {len(rows)} in frames.csv; run `dvc repro preprocess`"
             )
+        if name in LABELLED and not images.size:
+            raise UserError(f"{arrays}: no {name} frames; run `dvc repro preprocess`")
         if rows:
             splits.append(Split(name, images, labels, rows))
     return splits
@@ -74,7 +77,7 @@ def describe(splits: list[Split]) -> str:
     labelled = [(split, oddities.count_classes(split.labels)) for split in splits if split.labels is not None]
     parts = [
         f"<h1>{TITLE}</h1>",
-        webpage.paragraph(f"As the network sees it, at {width}×{height} pixels. {WARNING}"),
+        webpage.paragraph(f"As the network sees it, at {width}×{height} pixels. {SPLIT} {WARNING}"),
         *list_splits(splits),
         *list_classes(labelled),
         *show_examples(splits),
@@ -85,19 +88,20 @@ def describe(splits: list[Split]) -> str:
 
 
 def list_splits(splits: list[Split]) -> Iterator[str]:
-    """Frames, drives and native sizes, and the drives that are in two splits."""
+    """Frames, drives and native sizes, and the drives that are in more than one split."""
     yield "<h2>Splits</h2>"
     lines, drives_of = [], {}
     for split in splits:
         drives = drives_of[split.name] = Counter(row.frame.drive for row in split.rows)
         sizes = Counter(f"{row.width}×{row.height}" for row in split.rows)
         per_drive = f"{min(drives.values())} / {median_low(drives.values())} / {max(drives.values())}"
-        shown = ", ".join(f"{size} ({count})" if len(sizes) > 1 else size for size, count in sizes.most_common(SHOWN))
-        lines.append((split.name, len(split.rows), len(drives), per_drive, shown))
+        shown = [f"{size} ({count})" if len(sizes) > 1 else size for size, count in sizes.most_common(SHOWN)]
+        shown += ["…"] if len(sizes) > SHOWN else []
+        lines.append((split.name, len(split.rows), len(drives), per_drive, ", ".join(shown)))
     yield webpage.table(["split", "frames", "drives", "frames of a drive: least / median / most", "native size"], lines)
     times = Counter(drive for drives in drives_of.values() for drive in drives)
     shared = sorted(drive for drive, count in times.items() if count > 1)
-    yield webpage.paragraph(f"Drives that are in two splits: {', '.join(shared) or 'none'}.")
+    yield webpage.paragraph(f"Drives that are in more than one split: {', '.join(shared) or 'none'}.")
 
 
 def list_classes(labelled: list[tuple[Split, np.ndarray]]) -> Iterator[str]:
@@ -150,12 +154,15 @@ def show_alike(splits: list[Split]) -> Iterator[str]:
     where = [(split, i) for split in splits for i in range(len(split.rows))]
     frames = progress((split.images[i] for split, i in where), len(where), "describe")
     thumbnails = np.stack([oddities.thumbnail(frame) for frame in frames])
+    uniform = [where[k][0].title(where[k][1]) for k in np.flatnonzero(~thumbnails.any(axis=1))]
+    shown = ", ".join(uniform[:SHOWN]) + ("…" if len(uniform) > SHOWN else "")
+    yield webpage.paragraph(f"Frames of one colour, which are like no other: {len(uniform)}. {shown}")
     groups = np.repeat(np.arange(len(splits)), [len(split.rows) for split in splits])
     for same, place in ((False, "another split"), (True, "the same split")):
         pairs = oddities.most_alike(thumbnails, groups, same=same)
         close = {k for pair in pairs if pair.correlation >= NEARLY_SAME for k in (pair.first, pair.second)}
         yield f"<h3>In {place}</h3>"
-        yield webpage.paragraph(f"Frames that are nearly the same as one in {place}: {len(close)}. The closest pairs:")
+        yield webpage.paragraph(f"Frames that are nearly the same as one in {place}: {len(close)}.")
         for pair in pairs[:SHOWN]:
             (one, i), (other, j) = where[pair.first], where[pair.second]
             pictures = [Image.fromarray(one.images[i]), Image.fromarray(other.images[j])]

@@ -139,26 +139,27 @@ def panels(before: Result, after: Result) -> Iterator[str]:
     except UserError as reason:
         yield webpage.paragraph(f"No frames: {reason}.")
         return
+    scores = compare.frame_scores(before.counts, after.counts)
     shown = {
         "Frames that changed most": compare.changes(before.counts, after.counts).head(compare.FRAMES),
-        "Worst frames": compare.frame_scores(before.counts, after.counts).sort_values("after").head(WORST),
+        "Worst frames": scores.sort_values("after", kind="stable").head(WORST),
     }
-    try:
-        cache = DVCFileSystem(rev=before.commit)
-        for title, frames in shown.items():
-            yield f"<h2>{title}</h2>"
-            if frames.empty:
-                yield webpage.paragraph("None.")
+    for title, frames in shown.items():
+        yield f"<h2>{title}</h2>"
+        if frames.empty:
+            yield webpage.paragraph("None.")
+        try:
+            cache = DVCFileSystem(rev=before.commit)
             for (drive, name), score in frames.iterrows():
                 drawn = draw_change(Frame("val", drive, name), score, cache)
                 yield webpage.picture(drawn, "png", f"{title}: {drive}/{name}")
-    except (FileNotFoundError, DataIndexDirError):
-        yield (
-            "<p>No more frames are here. <code>dvc pull</code> brings those of the workspace, "
-            "<code>dvc fetch --all-commits</code> those of other commits, where they were pushed.</p>"
-        )
-    except (UserError, OSError, ValueError, DvcException) as error:
-        yield webpage.paragraph(f"No more frames can be read: {error}.")
+        except (FileNotFoundError, DataIndexDirError):
+            yield (
+                "<p>No more frames are here. <code>dvc pull</code> brings those of the workspace, "
+                "<code>dvc fetch --all-commits</code> those of other commits, where they were pushed.</p>"
+            )
+        except (UserError, OSError, ValueError, DvcException) as error:
+            yield webpage.paragraph(f"No more frames can be read: {error}.")
 
 
 def draw_change(frame: Frame, score: "Series", cache: "DVCFileSystem") -> bytes:

@@ -87,13 +87,14 @@ def test_data_and_licence_are_those_of_the_source(project):
     text = card(project)
     rows, lines = section(text, "Data")
     assert text.startswith("# Model card: ERFNet on the built-in sample\n")
-    assert lines[0] == "The built-in sample. Val: as it comes."
+    assert lines[0] == "Street scenes drawn by this repository."
+    assert "Val is its own." in lines
     assert rows[2:] == [["train", "3", "2"], ["val", "3", "2"], ["test", "0", "0"]]
     assert "forbid" not in text
     set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
     text = card(project)
     assert text.startswith("# Model card: ERFNet on IDD-Lite\n")
-    assert section(text, "Data")[1][0] == "IDD-Lite. Val: drives held out of train."
+    assert "Val is drives held out of train." in section(text, "Data")[1]
     assert "forbid to pass them on" in " ".join(section(text, "Licence")[1])
     assert "somewhere" not in text
 
@@ -113,7 +114,9 @@ def test_the_model_and_its_recipe_are_those_of_the_file(project):
     weights.save_weights(path, state, about | {"init": "0123abcd"})
     text = card(project)
     assert "- started from: weights of md5 0123abcd" in text
-    assert "terms of their own" in text
+    assert "The weights that it started from have terms of their own" in text
+    weights.save_weights(path, state, about | {"params": about["params"] | {"model": {"encoder_only": True}}})
+    assert "the encoder of ERFNet" in card(project)
 
 
 def test_the_same_facts_give_the_same_bytes(project):
@@ -126,6 +129,7 @@ def test_the_same_facts_give_the_same_bytes(project):
         ("metrics/evaluate.json", b"{}", "metrics/evaluate.json: not what evaluate writes (Field required)"),
         ("metrics/evaluate.json", b"\xff", "metrics/evaluate.json: not what evaluate writes"),
         ("metrics/confusion.json", b'[{"actual": "sky", "predicted": "sea", "pixels": 1}]', "confusion.json: not what"),
+        ("metrics/confusion.json", b'[{"actual": "sky", "predicted": "sky", "pixels": 1%s}]' % (b"0" * 18), "not what"),
         ("metrics/confusion.json", b"[" * 100_000, "confusion.json: not what"),
         ("metrics/frames.csv", b"drive,frame\n", "metrics/frames.csv: not the table that evaluate writes"),
         ("data/model/erfnet.safetensors", b"weights", "not a complete safetensors file"),

@@ -56,7 +56,7 @@ def test_splits_drives_sizes_and_classes_are_counted(project):
     page = describe(project)
     assert ["train", "9", "3", "3 / 3 / 3", "320×227"] in page.rows
     assert ["test", "2", "1", "2 / 2 / 2", "321×227"] in page.rows
-    assert "Drives that are in two splits: 0." in page.text
+    assert "Drives that are in more than one split: 0." in page.text
     [sky] = [row for row in page.rows if row[0] == "sky"]
     assert sky[1:] == ["0.00%", "0%", "99.97%", "100%"]
     [void] = [row for row in page.rows if row[0] == "void"]
@@ -113,3 +113,19 @@ def test_arrays_that_do_not_fit_are_named_and_the_old_page_stays(project):
     assert_fails(run_stage("describe", project), "data/arrays: 3 test frames, and 2 in frames.csv; run `dvc repro")
     assert (project / "data/report.html").read_text() == "old"
     assert {path.name for path in (project / "data").iterdir()} == {"arrays", "report.html"}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_frames_is_named(project, split):
+    folder = project / "data/arrays"
+    np.save(folder / f"{split}_images.npy", np.zeros((0, *SIZE, 3), np.uint8))
+    np.save(folder / f"{split}_labels.npy", np.zeros((0, *SIZE), np.uint8))
+    arrays.write_rows(
+        folder / "frames.csv", [row for other in {*FRAMES} - {split} for row in arrays.read_rows(folder, other)]
+    )
+    assert_fails(run_stage("describe", project), f"data/arrays: no {split} frames; run `dvc repro preprocess`")
+
+
+def test_frames_of_one_colour_are_listed(project):
+    change(project, "train_images", _2=0, _7=255)
+    assert "Frames of one colour, which are like no other: 2. train 0/train2, train 2/train7" in describe(project).text
