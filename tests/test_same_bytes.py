@@ -23,7 +23,7 @@ def test_the_whole_graph_in_another_folder_and_environment(finished, tmp_path):
     workspace = Workspace.create(tmp_path / "another folder, größer" / "workspace")
     workspace.environment |= OTHERWISE
     # Where threads only read, draw and write, their number may be another; where they compute it may not.
-    for stage, threads in {"preprocess": "3", "evaluate": "1", "render": "4"}.items():
+    for stage, threads in {"preprocess": "3", "evaluate": "1", "describe": "3", "render": "4", "card": "2"}.items():
         run_on_a_terminal(workspace, "dvc", "repro", "--verbose", stage, SEGCORE_THREADS=threads)
     assert workspace.outputs() == finished.outputs()
     assert workspace.lock() == finished.lock()
