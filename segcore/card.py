@@ -69,7 +69,8 @@ def describe_data(facts: Facts) -> Iterator[str]:
     """What it was trained and scored on."""
     yield DATA[facts.source.data]
     yield ""
-    yield f"Val is {'its own' if facts.validation.validation == 'official' else 'drives held out of train'}."
+    held_out = facts.validation.validation == "holdout"
+    yield f"Scored on {'drives that were held out of train' if held_out else 'the val split that came with it'}."
     yield ""
     yield from table(["split", "frames", "drives"], facts.splits.itertuples())
 

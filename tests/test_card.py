@@ -88,13 +88,13 @@ def test_data_and_licence_are_those_of_the_source(project):
     rows, lines = section(text, "Data")
     assert text.startswith("# Model card: ERFNet on the built-in sample\n")
     assert lines[0] == "Street scenes drawn by this repository."
-    assert "Val is its own." in lines
+    assert "Scored on the val split that came with it." in lines
     assert rows[2:] == [["train", "3", "2"], ["val", "3", "2"], ["test", "0", "0"]]
     assert "forbid" not in text
     set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
     text = card(project)
     assert text.startswith("# Model card: ERFNet on IDD-Lite\n")
-    assert "Val is drives held out of train." in section(text, "Data")[1]
+    assert "Scored on drives that were held out of train." in section(text, "Data")[1]
     assert "forbid to pass them on" in " ".join(section(text, "Licence")[1])
     assert "somewhere" not in text
 
