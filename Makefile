@@ -39,6 +39,7 @@ repro: install  ## run what changed in the pipeline, then print the scores and w
 sample: install  ## prove that the pipeline runs: two epochs on the built-in sample, elsewhere, whatever params.yaml names
 	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.yaml --set-param fetch.sha256=null \
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
+	@$(BIN)/python -m dvc metrics diff --all HEAD sample
 
 test: install  ## run all tests
 	$(BIN)/python -m pytest

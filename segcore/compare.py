@@ -135,7 +135,10 @@ def noise(base: Result, new: Result) -> str:
     if not scores:
         return f"{about}, and not known: {base.name}'s dvc.lock does not say what made its metrics."
     if len(scores) < 2:
-        return f"{about}, and not known: no result here is of {base.name}'s recipe with another train.seed."
+        return (
+            f"{about}, and not known: no result here is of {base.name}'s recipe with another seed; "
+            "`dvc exp run -S train.seed=…` makes one."
+        )
     spread = max(scores.values()) - min(scores.values())
     listed = ", ".join(f"{seed}: {score:.4f}" for seed, score in scores.items())
     return f"{about}: the mIoU of {len(scores)} seeds of {base.name}'s recipe is up to {spread:.4f} apart ({listed})."

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from segcore import console
+import yaml
+
+from segcore import console, history
 from segcore.console import UserError
 
 ADVICE = "commit what `dvc repro` makes, or, if only the data here is of another commit, run `dvc checkout`"
@@ -36,7 +39,8 @@ def find_changes() -> list[str]:
     # Not `dvc repro --dry --allow-missing`, which passes over missing code and metrics, too.
     missing = [name for _, name, state in changes if state in ("deleted", "not in cache")]
     data = {name for name in missing if not _is_inside(name)} | _ignored(list(filter(_is_inside, missing)))
-    return [f"{stage}: {name} {state}".rstrip() for stage, name, state in changes if name not in data]
+    found = [f"{stage}: {name} {state}".rstrip() for stage, name, state in changes if name not in data]
+    return found or list(_contradictions())
 
 
 def _changes() -> Iterator[tuple[str, str, str]]:
@@ -50,6 +54,23 @@ def _changes() -> Iterator[tuple[str, str, str]]:
                 for name, state in files.items():
                     parameters = state if isinstance(state, dict) else {"": state}
                     yield from ((stage, f"{name} {key}".rstrip(), value) for key, value in parameters.items())
+
+
+def _contradictions() -> Iterator[str]:
+    """What a stage read otherwise than dvc.lock, or a .dvc file, has it: of data that is not here DVC does not tell."""
+    stages = _read(history.LOCK)["stages"]
+    made = {out["path"]: out for stage in stages.values() for out in stage.get("outs", [])}
+    for stage, entry in stages.items():
+        for dep in entry.get("deps", []):
+            path = dep["path"]
+            pointer = f"{path}.dvc"
+            [made_of] = _read(pointer)["outs"] if Path(pointer).is_file() else [made.get(path, dep)]
+            if made_of.get("md5") != dep.get("md5"):
+                yield f"{stage}: {path} is another one where it comes from"
+
+
+def _read(path: str) -> dict[str, Any]:
+    return yaml.load(Path(path).read_bytes(), yaml.CSafeLoader)
 
 
 def _is_inside(name: str) -> bool:

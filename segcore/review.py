@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 OUT = Path("review")
 WORST = 5  # frames
+CHANGED = "Frames that changed most"
 
 
 def main(
@@ -50,9 +53,8 @@ def main(
         text = report(before, after)
     except GitError as reason:
         raise UserError(f"other commits cannot be read: {reason}") from None
-    parts = [markup(text), "<h2>Curves and classes</h2>", *plots(before)]
-    if not without_pictures:
-        parts += panels(before, after)
+    shown = [] if without_pictures else list(panels(before, after))
+    parts = [with_links(markup(text), "".join(shown)), "<h2>Curves and classes</h2>", *plots(before), *shown]
     page = webpage.page(heading(before, after), parts)
     with new_folder(OUT) as folder:
         (folder / "report.md").write_text(text, encoding="utf-8")
@@ -120,8 +122,10 @@ def plots(before: Result) -> Iterator[str]:
     import vl_convert
 
     with tempfile.TemporaryDirectory() as folder:  # where DVC puts pictures, which are not looked at here
-        drawn = json.loads(dvc("plots", "diff", "--json", "--out", folder, before.name))["data"]
-    for name, parts in drawn.items():
+        drawn = json.loads(dvc("plots", "diff", "--json", "--out", folder, before.name))
+    for failed in drawn.get("errors", []):
+        yield webpage.paragraph(f"{failed['name']} of {failed['rev']} cannot be drawn: {failed['msg']}")
+    for name, parts in drawn["data"].items():
         for part in parts:
             if part["type"] == "vega":
                 # Not as elements of the page: names that each of them defines would be taken for one another.
@@ -141,7 +145,7 @@ def panels(before: Result, after: Result) -> Iterator[str]:
         return
     scores = compare.frame_scores(before.counts, after.counts)
     shown = {
-        "Frames that changed most": compare.changes(before.counts, after.counts).head(compare.FRAMES),
+        CHANGED: compare.changes(before.counts, after.counts).head(compare.FRAMES),
         "Worst frames": scores.sort_values("after", kind="stable").head(WORST),
     }
     for title, frames in shown.items():
@@ -180,6 +184,13 @@ def draw_change(frame: Frame, score: "Series", cache: "DVCFileSystem") -> bytes:
     content = io.BytesIO()
     drawing.panel(f"{frame.drive}/{frame.name}", shown).save(content, "PNG")
     return content.getvalue()
+
+
+def with_links(table: str, pictures: str) -> str:
+    """HTML with a table of frames, each name a link to its picture where there is one."""
+    for name in set(re.findall(rf'alt="{CHANGED}: ([^"]*)"', pictures)):
+        table = table.replace(f">{name}</td>", f">{webpage.link(unescape(name), f'{CHANGED}: {unescape(name)}')}</td>")
+    return table
 
 
 def markup(text: str) -> str:

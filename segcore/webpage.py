@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterable
 from html import escape
 from string import Template
@@ -31,8 +32,14 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def picture(content: bytes, kind: str, name: str) -> str:
-    """A picture as an element that holds it; ``kind`` is its subtype, as ``png`` or ``svg+xml``."""
-    return f'<img alt="{escape(name)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+    """A picture as an element that holds it, and has its name for links; ``kind`` is as ``png`` or ``svg+xml``."""
+    encoded = base64.b64encode(content).decode()
+    return f'<img id="{_anchor(name)}" alt="{escape(name)}" src="data:image/{kind};base64,{encoded}">'
+
+
+def link(text: str, name: str) -> str:
+    """Text that leads to the picture of this name."""
+    return f'<a href="#{_anchor(name)}">{escape(text)}</a>'
 
 
 def photograph(drawn: Image.Image, name: str) -> str:
@@ -52,3 +59,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def paragraph(text: str) -> str:
     """A paragraph of text."""
     return f"<p>{escape(text)}</p>"
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"\W+", "-", name)

@@ -33,5 +33,5 @@ class Page(HTMLParser):
 
     def is_whole(self) -> bool:
         """Whether it needs no other file and no network."""
-        outside = [reference for reference in self.references if not reference.startswith("data:")]
+        outside = [reference for reference in self.references if not reference.startswith(("data:", "#"))]
         return not outside and not self.tags & {"script", "link", "iframe", "object", "base"}

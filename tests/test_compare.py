@@ -94,7 +94,7 @@ def test_names_are_not_taken_for_markup(said):
 
 
 def test_the_noise_of_the_seed_is_that_of_results_which_differ_in_nothing_else(said):
-    assert "not known: no result here is of HEAD's recipe with another train.seed" in said("HEAD", "")[-1]
+    assert "not known: no result here is of HEAD's recipe with another seed" in said("HEAD", "")[-1]
     base = git("rev-parse", "HEAD")
     write([57, *HITS[1:]], seed=2)
     commit()

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from tests.workspace import Workspace
 
@@ -77,6 +78,39 @@ def test_a_source_outside_of_the_folder_may_be_missing(workspace, tmp_path):
     workspace.run("git", "clone", "--quiet", str(workspace.root), str(tmp_path / "other/clone"))
     done = run_gate(Workspace(tmp_path / "other/clone"))
     assert (done.returncode, done.stdout) == (0, "dvc.lock is up to date\n")
+
+
+def other_model(stages, stage, kind):
+    """Let dvc.lock name another model as what the stage read or made."""
+    [model] = [file for file in stages[stage][kind] if file["path"].endswith(".safetensors")]
+    model["md5"] = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "found"), [("train", "outs", ["evaluate", "card"]), ("evaluate", "deps", ["evaluate"])]
+)
+def test_it_is_shut_where_stages_disagree_on_data_that_is_not_here(clone, stage, kind, found):
+    path = clone.root / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    other_model(lock["stages"], stage, kind)
+    path.write_text(yaml.safe_dump(lock, sort_keys=False))
+    done = run_gate(clone)
+    assert done.returncode == 1
+    lines = [f"  {name}: data/model/erfnet.safetensors is another one where it comes from" for name in found]
+    assert done.stderr.splitlines()[1:-1] == lines
+
+
+def test_it_is_shut_where_git_has_other_data_than_was_run_on(workspace, tmp_path):
+    (workspace.root / "data/raw").rename(workspace.root / "data/frames")
+    workspace.dvc("add", "data/frames")
+    workspace.dvc("exp", "run", "--set-param=fetch.source=data/frames")
+    min((workspace.root / "data/frames").rglob("*.jpg")).unlink()
+    workspace.dvc("add", "data/frames")
+    workspace.commit("fewer frames, and the results of all")
+    workspace.run("git", "clone", "--quiet", str(workspace.root), str(tmp_path / "without"))
+    done = run_gate(Workspace(tmp_path / "without"))
+    assert done.returncode == 1
+    assert "  fetch: data/frames is another one where it comes from" in done.stderr.splitlines()
 
 
 def test_data_of_another_commit_is_told_from_another_result(workspace):

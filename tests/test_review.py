@@ -1,6 +1,7 @@
 """What a reviewer is shown of a change: DVC run for real."""
 
 import io
+import re
 import shutil
 import subprocess
 
@@ -62,6 +63,21 @@ def test_the_report_has_parameters_verdicts_metrics_curves_and_frames(changed):
         else:
             assert kind == "png"
             assert Image.open(io.BytesIO(content)).width > 4 * 300
+
+
+def test_the_frames_of_the_table_lead_to_their_pictures(changed):
+    review(changed)
+    page = (changed.root / "review/report.html").read_text()
+    links = re.findall(r'<td><a href="#([^"]*)">([^<]*)</a></td>', page)
+    assert links
+    for anchor, name in links:
+        assert page.count(f'<img id="{anchor}" alt="Frames that changed most: {name}"') == 1
+
+
+def test_a_plot_that_cannot_be_drawn_is_named(clone):
+    (clone.root / "metrics/confusion.json").write_text("{")
+    _, page = review(clone, "HEAD")
+    assert "metrics/confusion.json of workspace cannot be drawn" in page.text
 
 
 def test_the_page_needs_no_other_file_and_no_network(changed):
