@@ -12,7 +12,7 @@ from segcore.counts import score
 from segcore.labels import CLASSES
 from segcore.results import FRAME, Result, check_same_frames, default_base, load
 from segcore.revisions import GitError
-from segcore.seeds import seed_scores
+from segcore.seeds import MIOU, seed_scores, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,30 +20,37 @@ if TYPE_CHECKING:
 
 FRAMES = 10  # of those that changed most, to show
 PIXELS = ["tp", "fp", "fn"]
+ROUNDING = 0.0001  # the scores of two seeds have 4 decimals, so their difference can be so much off
 WIDE = 1000  # columns: Markdown has no broken lines
-STYLE = {"better": "green", "worse": "red", "same": "dim", "no evidence": "dim", "–": "dim"}
+STYLE = {"better": "green", "worse": "red", "same": "dim", "no evidence": "dim", "seed noise": "dim", "–": "dim"}
 
 
 class Line(NamedTuple):
-    """The IoU of a class, or the mean of all, in both results, and the interval of its change; NaN: there is none."""
+    """The IoU of a class, or the mean of all, in both results, and the interval of its change; NaN: there is none.
+
+    ``seeds``: how far it is apart in results that differ in nothing but the seed; NaN: not known.
+    """
 
     name: str
     base: float
     new: float
     low: float
     high: float
+    seeds: float
 
     @property
     def verdict(self) -> str:
-        """Better or worse if the interval, in the decimals that are shown, leaves zero out."""
+        """Better or worse if the interval leaves zero out, and seeds are less apart; in the decimals that are shown."""
         if np.isnan(self.low):
             return "–"
-        low, high = round(self.low, 4), round(self.high, 4)
-        if low > 0:
-            return "better"
-        if high < 0:
-            return "worse"
-        return "same" if low == high == 0 else "no evidence"
+        low, high, change = (round(value, 4) for value in (self.low, self.high, self.new - self.base))
+        if low == high == 0:
+            return "same"
+        if low <= 0 <= high:
+            return "no evidence"
+        if abs(change) <= round(self.seeds + ROUNDING, 4):
+            return "seed noise"
+        return "better" if low > 0 else "worse"
 
 
 def main(
@@ -81,9 +88,11 @@ def show(before: Result, after: Result, screen: "Console", md: bool) -> None:
     from rich import box
 
     check_same_frames(before, after)
+    seeds = seed_scores(before, after)
+    lines = compare(before.counts, after.counts, spread(seeds))
     screen.print(f"{before.name} → {after.name}: {count(before.counts)}", markup=False, soft_wrap=True)
     tables = {
-        "IoU, IDD-Lite protocol": class_table(compare(before.counts, after.counts)),
+        "IoU, IDD-Lite protocol": class_table(lines),
         "Mean IoU of the frames that changed most": frame_table(before.counts, after.counts),
     }
     for title, table in tables.items():
@@ -92,15 +101,17 @@ def show(before: Result, after: Result, screen: "Console", md: bool) -> None:
         # Not as the table's own title, which would be broken where the table is narrow.
         screen.print(f"\n**{title}**" if md else f"\n[bold]{title}")
         screen.print(table)
-    screen.print(f"\n{noise(before, after)}", markup=False, soft_wrap=True)
+    screen.print(f"\n{noise(before, seeds)}", markup=False, soft_wrap=True)
 
 
-def compare(base: pd.DataFrame, new: pd.DataFrame) -> list[Line]:
-    """One line for the mean IoU and one for each class, of two tables with the same frames."""
+def compare(base: pd.DataFrame, new: pd.DataFrame, seeds: dict[str, float]) -> list[Line]:
+    """One line for the mean IoU and one for each class, of two tables with the same frames, and ``spread`` of seeds."""
     before, after = by_drive(base), by_drive(new)
     ends = bootstrap.intervals(before, after)
     both = bootstrap.scores(before.sum(0)), bootstrap.scores(after.sum(0))
-    lines = [Line(*line) for line in zip([*CLASSES, "mIoU"], *both, *ends.T, strict=True)]
+    names = [*CLASSES, MIOU]
+    apart = [seeds.get(name, np.nan) for name in names]
+    lines = [Line(*line) for line in zip(names, *both, *ends.T, apart, strict=True)]
     return [lines[-1], *lines[:-1]]
 
 
@@ -124,14 +135,9 @@ def frame_scores(base: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     return both.assign(change=both["after"] - both["before"])
 
 
-def noise(base: Result, new: Result) -> str:
-    """What other seeds of the base's recipe came to, which the intervals have nothing of.
-
-    Raises:
-        GitError: if git cannot be asked.
-    """
+def noise(base: Result, scores: dict[int, dict[str, float]]) -> str:
+    """What other seeds of the base's recipe came to, by seed, which the intervals have nothing of."""
     about = "Each interval is for itself, and says what other drives could; what another seed could is not in it"
-    scores = seed_scores(base, new)
     if not scores:
         return f"{about}, and not known: {base.name}'s dvc.lock does not say what made its metrics."
     if len(scores) < 2:
@@ -139,9 +145,11 @@ def noise(base: Result, new: Result) -> str:
             f"{about}, and not known: no result here is of {base.name}'s recipe with another seed; "
             "`dvc exp run -S train.seed=…` makes one."
         )
-    spread = max(scores.values()) - min(scores.values())
-    listed = ", ".join(f"{seed}: {score:.4f}" for seed, score in scores.items())
-    return f"{about}: the mIoU of {len(scores)} seeds of {base.name}'s recipe is up to {spread:.4f} apart ({listed})."
+    listed = ", ".join(f"{seed}: {each[MIOU]:.4f}" for seed, each in scores.items())
+    return (
+        f"{about}: the mIoU of {len(scores)} seeds of {base.name}'s recipe is up to {spread(scores)[MIOU]:.4f} apart "
+        f"({listed}); a change no larger than what they are apart in the class is called seed noise."
+    )
 
 
 def count(counts: pd.DataFrame) -> str:
@@ -162,8 +170,9 @@ def class_table(lines: list[Line]) -> "Table":
     for line in lines:
         ends = number(line.low, "+.4f"), number(line.high, "+.4f")
         interval = "–" if np.isnan(line.low) else " to ".join(ends)
-        numbers = number(line.base), number(line.new), number(line.new - line.base, "+.4f"), interval
-        table.add_row(line.name, *numbers, f"[{STYLE[line.verdict]}]{line.verdict}")
+        numbers = number(line.base), number(line.new), number(line.new - line.base, "+.4f")
+        verdict = f"[{STYLE[line.verdict]}]{line.verdict}"
+        table.add_row(line.name, *numbers, interval, verdict)
     return table
 
 

@@ -10,17 +10,19 @@ from segcore.history import LOCK, MODEL
 from segcore.results import METRICS, Result
 from segcore.revisions import changed, read_each
 
+MIOU = "mIoU"
+
 
 class Run(NamedTuple):
-    """A result as its dvc.lock has it: what made it but for the seed, as one text; the seed; and its mIoU."""
+    """A result as its dvc.lock has it: what made it but for the seed, as one text; the seed; mIoU and IoU by class."""
 
     recipe: str
     seed: int
-    miou: float
+    scores: dict[str, float]
 
 
-def seed_scores(base: Result, new: Result) -> dict[int, float]:
-    """The mIoU by seed of all results with the recipe of ``base``: of commits, of experiments, and ``new``.
+def seed_scores(base: Result, new: Result) -> dict[int, dict[str, float]]:
+    """MIoU and IoU by class of each seed: of all commits and experiments, and ``new``, with the recipe of ``base``.
 
     Of several results with one seed, as on other machines, it is the newest one's. Empty if the recipe is not known.
 
@@ -34,8 +36,15 @@ def seed_scores(base: Result, new: Result) -> dict[int, float]:
     locks, metrics = read_each(commits, LOCK), read_each(commits, METRICS)
     runs = [read_run(new.lock, new.metrics), wanted]
     runs += [read_run(locks[commit], metrics[commit]) for commit in commits if commit in locks and commit in metrics]
-    found = {run.seed: run.miou for run in reversed(runs) if run and run.recipe == wanted.recipe}
+    found = {run.seed: run.scores for run in reversed(runs) if run and run.recipe == wanted.recipe}
     return dict(sorted(found.items()))
+
+
+def spread(scores: dict[int, dict[str, float]]) -> dict[str, float]:
+    """How far each score of the seeds is apart, of those that at least two seeds have."""
+    names = {name for each in scores.values() for name in each}
+    found = {name: [each[name] for each in scores.values() if name in each] for name in names}
+    return {name: max(values) - min(values) for name, values in found.items() if len(values) > 1}
 
 
 def read_run(lock: bytes, metrics: bytes) -> Run | None:
@@ -49,13 +58,15 @@ def read_run(lock: bytes, metrics: bytes) -> Run | None:
         ]
         # What evaluate's parameters decide is not in the plain mIoU.
         params = train["params"]["params.yaml"]
-        seed, miou = params["train"].pop("seed"), json.loads(metrics)["miou"]
+        seed, scored = params["train"].pop("seed"), json.loads(metrics)
+        scores = {MIOU: scored["miou"], **scored.get("iou", {})}
         own = _digests(evaluate["outs"])[METRICS] == hashlib.md5(metrics).hexdigest()
     except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):  # not as DVC and evaluate write them
         return None
-    if not (own and isinstance(seed, int) and isinstance(miou, float)):
+    if not (own and isinstance(seed, int) and isinstance(scores[MIOU], float)):
         return None
-    return Run(json.dumps([read, params], sort_keys=True), seed, miou)
+    known = {name: score for name, score in scores.items() if isinstance(score, float)}
+    return Run(json.dumps([read, params], sort_keys=True), seed, known)
 
 
 def _digests(files: list[dict[str, Any]]) -> dict[str, str]:

@@ -102,11 +102,24 @@ def test_the_noise_of_the_seed_is_that_of_results_which_differ_in_nothing_else(s
         write([99] * 7, **other)
         commit()
     write([54, *HITS[1:]], epochs=6)
-    assert said(base, "")[-1].endswith(
-        f"the mIoU of 2 seeds of {base[:7]}'s recipe is up to 0.0100 apart (1: 0.4000, 2: 0.4100)."
-    )
+    found = f"the mIoU of 2 seeds of {base[:7]}'s recipe is up to 0.0100 apart (1: 0.4000, 2: 0.4100); a change"
+    assert found in said(base, "")[-1]
     write([64, *HITS[1:]], seed=3)
-    assert said(base, "")[-1].endswith("is up to 0.0200 apart (1: 0.4000, 2: 0.4100, 3: 0.4200).")
+    assert "is up to 0.0200 apart (1: 0.4000, 2: 0.4100, 3: 0.4200); a change" in said(base, "")[-1]
+
+
+def test_a_change_that_seeds_make_too_is_called_noise(said):
+    base = git("rev-parse", "HEAD")
+    write([57, *HITS[1:]], seed=2)
+    commit()
+    write([57, 20, *HITS[2:]], epochs=6)
+    lines = said(base, "")
+    assert "drivable 0.5100 0.5800 +0.0700 +0.0700 to +0.0700 seed noise" in lines
+    assert "non_drivable 0.1100 0.2100 +0.1000 +0.1000 to +0.1000 better" in lines
+    write([43, *HITS[1:]], epochs=6)
+    assert "drivable 0.5100 0.4400 -0.0700 -0.0700 to -0.0700 seed noise" in said(base, "")
+    write([42, *HITS[1:]], epochs=6)
+    assert "drivable 0.5100 0.4300 -0.0800 -0.0800 to -0.0800 worse" in said(base, "")
 
 
 @pytest.mark.parametrize("metrics", ['{"miou": null}', '{"miou"', "[]", '{"miou_native": 0.5}'])

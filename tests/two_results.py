@@ -24,7 +24,8 @@ def write(hits: list[int], drives: int = 12, pixels: int = 100, seed: object = 1
     ]
     FRAMES.parent.mkdir(exist_ok=True)
     pd.DataFrame(rows).to_csv(FRAMES, index=False)
-    METRICS.write_text(json.dumps({"miou": round(sum(hits) / len(hits) / 100, 4)}))
+    iou = {name: hit / 100 for name, hit in zip(CLASSES, hits, strict=True)}
+    METRICS.write_text(json.dumps({"miou": round(sum(hits) / len(hits) / 100, 4), "iou": iou}))
     write_lock(seed=seed, epochs=epochs, code=code)
 
 
