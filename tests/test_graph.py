@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from segcore.comparison import flatten
 from segcore.labels import CLASSES
 from tests.closure import import_closure
 from tests.workspace import ROOT, Workspace
@@ -166,10 +167,8 @@ def test_stage_has_the_outputs_that_it_writes(finished, traces, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_the_sections_that_it_reads(finished, traces, stage):
     declared = finished.lock()[stage].get("params", {}).get("params.yaml", {})
-    leaves = {name for name, value in declared.items() if not isinstance(value, dict)}
-    leaves |= {f"{name}.{leaf}" for name, value in declared.items() if isinstance(value, dict) for leaf in value}
-    assert leaves == read_by(stage)
-    assert ("params.yaml" in traces[stage].read) == bool(leaves)
+    assert set(flatten(declared)) == read_by(stage)
+    assert ("params.yaml" in traces[stage].read) == bool(declared)
 
 
 def test_stages_run_on_what_they_depend_on_alone(workspace, tmp_path):
