@@ -110,6 +110,16 @@ def test_brightness_contrast_and_saturation_are_those_of_torchvision(batch):
     torch.testing.assert_close(images, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("colour", ["brightness", "contrast", "saturation"])
+def test_each_colour_is_drawn_from_its_own_range(colour):
+    factors = augment.draw(params(**{colour: 0.4}), 1000, (16, 32), np.random.default_rng(1)).factors
+    drawn = dict(zip(["brightness", "contrast", "saturation"], factors, strict=True))
+    asked = drawn.pop(colour)
+    assert 0.6 <= asked.min() < 0.62
+    assert 1.38 < asked.max() <= 1.4
+    assert all((others == 1).all() for others in drawn.values())
+
+
 def test_draws_repeat_with_the_generator_and_differ_from_frame_to_frame():
     asked = params(flip=True, shift=2, scale_min=0.5, scale_max=2, brightness=0.3)
     first, again = (augment.draw(asked, 4, (16, 32), np.random.default_rng(7)) for _ in range(2))

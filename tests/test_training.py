@@ -202,8 +202,11 @@ def test_weights_that_the_last_step_broke_are_not_kept(monkeypatch):
         ("model", {"encoder_only": True}),
         ("augment", {"flip": False}),
         ("augment", {"shift": 3}),
+        ("augment", {"scale_min": 0.5}),
         ("augment", {"scale_max": 2}),
         ("augment", {"brightness": 0.5}),
+        ("augment", {"contrast": 0.5}),
+        ("augment", {"saturation": 0.5}),
     ],
 )
 def test_every_parameter_reaches_the_weights(section, changes):
