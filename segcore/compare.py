@@ -148,7 +148,8 @@ def noise(base: Result, scores: dict[int, dict[str, float]]) -> str:
     listed = ", ".join(f"{seed}: {each[MIOU]:.4f}" for seed, each in scores.items())
     return (
         f"{about}: the mIoU of {len(scores)} seeds of {base.name}'s recipe is up to {spread(scores)[MIOU]:.4f} apart "
-        f"({listed}); a change no larger than what they are apart in the class is called seed noise."
+        f"({listed}); a change no larger than what they are apart in the class is called seed noise, "
+        f"and one that is luck alone is larger in at most 1 of {len(scores)} cases."
     )
 
 
