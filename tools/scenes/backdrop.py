@@ -7,8 +7,8 @@ from math import sqrt
 import numpy as np
 from PIL import Image, ImageFilter
 
-from segcore.labels import VOID
-from segcore.scenes.canvas import (
+from segcore.dataset.classes import VOID
+from tools.scenes.canvas import (
     DRIVABLE,
     FAR,
     FOCAL,
@@ -48,7 +48,7 @@ def _mix(picture: np.ndarray, colour: RGB, share: np.ndarray) -> None:
     """Put a share (from 0 to 1, else the nearer of these) of ``colour`` into each pixel."""
     at = share > 0
     before = picture[at]
-    picture[at] = before + np.minimum(share[at], 1)[:, None] * (np.float32(colour) - before)
+    picture[at] = before + np.minimum(share[at], 1)[:, None] * (np.asarray(colour, np.float32) - before)
 
 
 SEALED, OIL, CRACK, SAND, PAINT = (62, 61, 62), (74, 73, 73), (40, 38, 38), (190, 172, 144), (232, 228, 214)
@@ -142,8 +142,9 @@ class Ground:
     def lit(self, light: Light, shade: Image.Image) -> Image.Image:
         """Put it into sun, shadow and haze."""
         sunny = (1 - np.asarray(shade, np.float32)[self.top :] / 255) * light.on(0, 1, 0)
-        picture = self.picture * (np.float32(light.ambient) + np.float32(light.sun) * sunny[..., None])
-        picture += (self.z / (light.haze + self.z))[..., None] * (np.float32(light.horizon) - picture)
+        ambient, sun = np.asarray((light.ambient, light.sun), np.float32)
+        picture = self.picture * (ambient + sun * sunny[..., None])
+        picture += (self.z / (light.haze + self.z))[..., None] * (np.asarray(light.horizon, np.float32) - picture)
         return Image.fromarray(np.minimum(picture, 255).astype(np.uint8))
 
 
@@ -155,7 +156,7 @@ def sky(view: View, light: Light, drift: float) -> Image.Image:
     away = 1 / (up + 0.12)
     puffs = noise(columns * away * 0.5 + drift, away * 60)
     picture = np.empty((*puffs.shape, 3), np.float32)
-    picture[:] = light.horizon + (up * (2 - up))[..., None] * (np.float32(light.zenith) - light.horizon)
+    picture[:] = light.horizon + (up * (2 - up))[..., None] * (np.asarray(light.zenith, np.float32) - light.horizon)
     _mix(picture, (250, 248, 244), (puffs - 0.62 + 0.35 * light.clouds) * 3 * light.clouds)
     _mix(picture, (150, 154, 162), (puffs - 0.85 + 0.3 * light.clouds) * 3 * light.clouds)
     return Image.fromarray(picture.astype(np.uint8))

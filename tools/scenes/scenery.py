@@ -6,8 +6,8 @@ right: its face to the street is at ``x``, and it reaches ``length`` down the st
 
 import numpy as np
 
-from segcore.labels import VOID
-from segcore.scenes.canvas import (
+from segcore.dataset.classes import VOID
+from tools.scenes.canvas import (
     BLACK,
     BLUE,
     CLOTH,
@@ -148,8 +148,8 @@ def wall(c: Canvas, x: float, z: float, rng: Rng, side: int, length: float) -> N
     if rng.random() < 0.5:
         paint, start = pick(rng, SIGNS), rng.uniform(0.05, 0.4)
         c.touch(paint, panel(*face, 0.45, high - 0.3, start, start + 0.5), tone)
-        ends = [(x, z + length * (start + inset)) for inset in (0.04, 0.46)]
-        lettering(c, rng, ink_on(paint), *ends, 0.8, high - 0.6)
+        near, far = ((x, z + length * (start + inset)) for inset in (0.04, 0.46))
+        lettering(c, rng, ink_on(paint), near, far, 0.8, high - 0.6)
     c.touch(scaled(colour, 0.6), panel(*face, 0, rng.uniform(0.15, 0.4)), tone)
     c.touch(scaled(colour, 1.15), panel(*face, high - 0.14, high), tone)
 

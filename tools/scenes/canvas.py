@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segcore.labels import CLASSES
+from segcore.dataset.classes import CLASSES
 
 DRIVABLE, NON_DRIVABLE, LIVING, VEHICLES, ROADSIDE, FAR, SKY = range(len(CLASSES))
 WIDTH, HEIGHT = 320, 227
@@ -27,7 +27,7 @@ NEAR = 1.2  # what is nearer to the camera than this is cut away
 
 T = TypeVar("T")
 Rng = np.random.Generator
-RGB = tuple[int, int, int]
+RGB = tuple[int, ...]
 Point = tuple[float, ...]
 Outline = list[Point]
 Place = tuple[float, float]  # on the ground: x, z
@@ -213,7 +213,7 @@ class Hull:
     def _half(self, height: float) -> float:
         return self.width / 2 - self.taper * max(0.0, height - 0.9)
 
-    def _across(self, paint: Callable, colour: RGB, edge: Outline, inset: float) -> None:
+    def _across(self, paint: Callable, colour: RGB, edge: Sequence[Point], inset: float) -> None:
         (l0, h0), (l1, h1) = edge
         run, rise, x, z = l1 - l0, h1 - h0, self.x, self.z
         if run * (self.c.view.height - h0) + rise * (z + l0) > 0:  # it faces the camera

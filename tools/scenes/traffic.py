@@ -6,7 +6,7 @@ left, from the tail on, the rest as the camera sees it.
 
 from typing import NamedTuple
 
-from segcore.scenes.canvas import (
+from tools.scenes.canvas import (
     BLACK,
     CLOTH,
     GLASS,
@@ -68,7 +68,8 @@ class Body(NamedTuple):
 def body(text: str) -> Body:
     """Read a make: a line of sizes, then its parts."""
     sizes, _, rest = text.strip().partition("\n")
-    return Body(*(float(size.split()[-1]) for size in sizes.split(",")), parts(rest))
+    length, width, taper, lamps = (float(size.split()[-1]) for size in sizes.split(","))
+    return Body(length, width, taper, lamps, parts(rest))
 
 
 CAR = body("""

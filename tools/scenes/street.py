@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-from segcore.scenes import scenery, traffic
-from segcore.scenes.backdrop import Ground, Road, film, sky
-from segcore.scenes.canvas import SIZE, SKY, ZOOM, Canvas, Light, Rng, Shade, View, pick
+from tools.scenes import scenery, traffic
+from tools.scenes.backdrop import Ground, Road, film, sky
+from tools.scenes.canvas import SIZE, SKY, ZOOM, Canvas, Light, Rng, Shade, View, pick
 
 Paint = Callable[..., None]
 
