@@ -1,7 +1,7 @@
-"""The article's way to train, written anew: frames are read, resized and augmented one by one in worker processes.
+"""The training loop of the article, rewritten: worker processes read, resize and augment frames one by one.
 
-Its settings: Adam with 5e-4, batches of 2, fp32, 4 workers, flip and a shift of 0 to 2 pixels. As ours, so that time is
-compared and nothing else: the whole network, void ignored, classes weighted.
+Its settings: Adam with 5e-4, batches of 2, fp32, 4 workers, flip and a shift of 0 to 2 pixels. As in our training, so
+that only time is compared: the whole network, void ignored, classes weighted.
 """
 
 import random
@@ -16,16 +16,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
-from segcore.erfnet import ERFNet
-from segcore.idd_lite import list_frames
-from segcore.labels import CLASSES, VOID
+from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.frames import list_frames
+from segcore.network.erfnet import ERFNet
 
 BATCH_SIZE, WORKERS, LEARNING_RATE, SHIFT = 2, 4, 5e-4, 2
 SIZE = (320, 160)  # width, height
 
 
 class Frames(Dataset):
-    """The train frames of ``raw``, each decoded and augmented anew whenever it is asked for."""
+    """The train frames of ``raw``, decoded and augmented at each access."""
 
     def __init__(self, raw: Path) -> None:
         self.raw, self.frames = raw, list_frames(raw, "train")
@@ -46,7 +46,7 @@ class Frames(Dataset):
 
 
 def batches(raw: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end, epoch after epoch."""
+    """Yield batches without end, epoch after epoch."""
     loader = DataLoader(
         Frames(raw), BATCH_SIZE, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
     )
@@ -63,7 +63,7 @@ class Loop:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
 
     def step(self, images: Tensor, labels: Tensor) -> float:
-        """Train on one batch and give its loss."""
+        """Train on one batch and return its loss."""
         images, labels = images.to(self.device), labels.to(self.device)
         scores = self.model(images)
         self.optimizer.zero_grad()

@@ -8,15 +8,15 @@ import numpy as np
 import typer
 
 from benchmarks.report import publish
-from segcore import bootstrap
-from segcore.labels import CLASSES
+from segcore.dataset.classes import CLASSES
+from segcore.review import bootstrap
 
-DRIVES = (61, 610, 6100)  # IDD-Lite's validation frames are of 61
-PIXELS = 256 * 128  # of a frame that are scored
+DRIVES = (61, 610, 6100)  # IDD-Lite's validation split has 61
+PIXELS = 256 * 128  # of a frame, at the size of the protocol
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 7) -> None:
-    """Measure the paired bootstrap over drives, with counts drawn at random."""
+    """Measure the paired bootstrap over drives, on random counts."""
     rows = []
     for drives in DRIVES:
         base, new = np.random.default_rng(1).integers(0, PIXELS, (2, drives, len(CLASSES), 3)).astype(float)

@@ -1,11 +1,11 @@
-"""Fetch from thousands of damaged archives: each has to be accepted or refused with a message, and to cost little.
+"""Fetch from thousands of damaged archives: each must be accepted, or refused with a message, at a small cost.
 
-Each archive goes through the stage itself, in a process of its own with hard limits on address space, file size and
-time, in a folder with canary files around the output. The bounds of :mod:`segcore.archive` are lowered there, so that
-small archives come up against them.
+The stage runs in a process with hard limits on address space, file size and time, in a folder with canary files around
+the output. The limits of :mod:`segcore.fetch.archive` are lowered there, so that small archives reach them.
 """
 
 import contextlib
+import io
 import multiprocessing
 import os
 import re
@@ -22,26 +22,29 @@ from random import Random
 from typing import Annotated, NamedTuple
 
 import typer
+from PIL import Image
 
-from segcore import archive, console
+from benchmarks.mutations import hostile_archive
+from segcore.dataset.frames import LABELLED, Frame
+from segcore.fetch import archive
+from segcore.runtime import console
+from segcore.runtime.errors import UserError
 from stages import fetch
-from tests import tiny
-from tests.mutations import hostile_archive
 
-BOUNDS = {
-    "MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18, "MAX_HEADERS": 1 << 16, "MAX_ALL_HEADERS": 1 << 18,
-    "MAX_DIRECTORY": 1 << 16,
-}  # fmt: skip
-DISK = BOUNDS["MAX_TOTAL"] + BOUNDS["MAX_FILE"]  # the sum is compared after each file
-MEMORY = 96 << 20  # more than before the archive: a picture of checks.MAX_PIXELS and its bytes
+LIMITS = {"MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18}
+DISK = LIMITS["MAX_TOTAL"]
+MEMORY = 96 << 20  # more than before the archive: a picture of frames.MAX_PIXELS and its bytes
 SECONDS = 20
 OLD = {"data/raw/old": b"what was there before", "canary": b"1", "data/canary": b"2", "params.yaml": b""}
-# What a failing file system or a lack of memory says: no property of an archive.
+# Messages of a failing file system or a lack of memory, which no archive may cause.
 OFFENCES = ("Cannot allocate", "unreadable ()", "File too large", "No space", "Permission denied", "No such file")
 
 
+Unpack = Callable[[Path, Path, archive.Place], None]
+
+
 class Outcome(NamedTuple):
-    """What became of one archive; bytes of memory are those beyond what the process had before."""
+    """The outcome for one archive; ``memory`` is in bytes beyond what the process had before."""
 
     said: str  # "accepted", the message, or what went wrong
     fine: bool
@@ -54,13 +57,14 @@ def main(
     count: Annotated[int, typer.Option(help="archives")] = 10_000,
     seed: Annotated[int, typer.Option(help="what they are made from")] = 0,
 ) -> None:
-    """Fetch from damaged archives, and print what became of them; exit code 1 if any did harm."""
+    """Fetch from damaged archives, and print how often each outcome was seen; exit code 1 if any did harm."""
+    files = data_set()
     kinds: Counter[str] = Counter()
     worst = {"seconds": 0.0, "memory": 0, "disk": 0}
     offenders: list[Path] = []
     with tempfile.TemporaryDirectory() as root, contextlib.closing(Worker(Path(root, "workspace"))) as worker:
         for number in console.progress(range(count), count, "archives"):
-            name, data = hostile_archive(Random(f"{seed}/{number}"))
+            name, data = hostile_archive(Random(f"{seed}/{number}"), files)
             outcome = worker.fetch(name, data)
             kinds[kind(outcome)] += 1
             worst = {key: max(value, getattr(outcome, key)) for key, value in worst.items()}
@@ -71,13 +75,30 @@ def main(
     for said, times in kinds.most_common():
         print(f"{times:7,}  {said}")
     print(f"largest: {worst['seconds']:.2f} s, {worst['memory'] / 1e6:.1f} MB of memory more than before, ", end="")
-    print(f"{worst['disk']:,} bytes on disk (bound {DISK:,})")
+    print(f"{worst['disk']:,} bytes on disk (limit {DISK:,})")
     if offenders:
         sys.exit(1)
 
 
+def data_set() -> dict[str, bytes]:
+    """Return a data set of four frames of 8×6 pixels as a dictionary from path to bytes."""
+    files: dict[str, bytes] = {}
+    for number, (split, drive) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
+        frame = Frame(split, drive, f"{number:06}")
+        files[frame.image.as_posix()] = _encoded(Image.new("RGB", (8, 6), (40 * number, 99, 0)), "JPEG")
+        if split in LABELLED:
+            files[frame.label.as_posix()] = _encoded(Image.new("L", (8, 6), number), "PNG")
+    return files
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
 def kind(outcome: Outcome) -> str:
-    """The first line of what was said, without what differs from archive to archive."""
+    """Return the first line of the message, without what differs between archives."""
     if not outcome.fine:
         return "OFFENCE: " + outcome.said.splitlines()[0][:100]
     if " in the data set" in outcome.said:
@@ -95,7 +116,7 @@ def _plain(text: str) -> str:
 
 
 class Worker:
-    """A process that fetches, started anew when it died, and its folder."""
+    """A process that fetches, and its folder. A process that has died is replaced."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,7 +131,7 @@ class Worker:
         theirs.close()
 
     def fetch(self, name: str, data: bytes) -> Outcome:
-        """Run the stage on an archive, and look at what it left behind."""
+        """Run the stage on an archive, and check what it left in the folder."""
         (self._folder / name).write_bytes(data)
         (self._folder / "params.yaml").write_text(f"fetch: {{source: {name}}}\n")
         before = OLD | {name: data, "params.yaml": f"fetch: {{source: {name}}}\n".encode()}
@@ -146,7 +167,9 @@ class Worker:
         # The folder itself stays, because the process is in it.
         for path in self._folder.iterdir() if self._folder.exists() else ():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        tiny.write_folder(self._folder, OLD)
+        for name, data in OLD.items():
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / name).write_bytes(data)
 
     def close(self) -> None:
         """End the process."""
@@ -155,7 +178,7 @@ class Worker:
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
-    """Every file below ``folder``, and ``None`` for what is neither a plain file nor a folder."""
+    """Return the content of each file below ``folder``, and ``None`` for links and special files."""
     found: dict[str, bytes | None] = {}
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
@@ -166,18 +189,18 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 def serve(pipe: Connection, folder: Path) -> None:
-    """In the process: run the stage on each archive that is named through ``pipe``, and send the outcome."""
+    """Run the stage for each message that comes through ``pipe``, and send the outcome back."""
     os.chdir(folder)
     os.environ["SEGCORE_THREADS"] = "1"
-    for name, value in BOUNDS.items():
+    for name, value in LIMITS.items():
         setattr(archive, name, value)
     disk: list[int] = []
-    fetch.bring = _measured(fetch.bring, disk)
+    archive.unpack = _measured(archive.unpack, disk)
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
     sys.stdout = sys.stderr
     address_space = _status("VmSize") + (512 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (BOUNDS["MAX_FILE"], BOUNDS["MAX_FILE"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMITS["MAX_FILE"], LIMITS["MAX_FILE"]))
     while True:
         pipe.recv()
         disk.clear()
@@ -189,26 +212,26 @@ def serve(pipe: Connection, folder: Path) -> None:
 
 
 def attempt() -> tuple[str, bool]:
-    """Run the stage, and say what :func:`segcore.console.run` would, and whether it would."""
+    """Run the stage, and return the message that it prints, and whether that is as it should be."""
     try:
         fetch.main()
-    except console.UserError as error:
+    except UserError as error:
         said = str(error)
     except OSError as error:
         said = console.describe(error)
-    except BaseException as error:  # whatever it is, it would have been a traceback
+    except BaseException as error:  # a user would see a traceback
         return f"{type(error).__name__}: {error}", False
     else:
         return "accepted", True
     return said, not any(offence in said for offence in OFFENCES)
 
 
-def _measured(bring: Callable, disk: list[int]) -> Callable:
-    """``bring``, which also notes how much is below its output folder in the end: it only ever adds to it."""
+def _measured(unpack: Unpack, disk: list[int]) -> Unpack:
+    """Return ``unpack``, which also notes the bytes in its output folder at the end: it only adds to the folder."""
 
-    def run(source: Path, raw: Path) -> tuple[str, ...]:
+    def run(source: Path, raw: Path, place: archive.Place) -> None:
         try:
-            return bring(source, raw)
+            unpack(source, raw, place)
         finally:
             disk.append(sum(_sizes(raw)))
 
@@ -220,8 +243,8 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 def _status(field: str) -> int:
-    found = re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) << 10
+    [kilobytes] = re.findall(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) << 10
 
 
 if __name__ == "__main__":

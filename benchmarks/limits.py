@@ -1,6 +1,6 @@
-"""Our training beside the fastest matrix product of the machine, by turns: ``python -m benchmarks.limits``.
+"""Our training and the fastest matrix product of the machine, in turns: ``python -m benchmarks.limits``.
 
-Trains on what lies in data/arrays (run ``dvc repro preprocess`` first).
+Trains on data/arrays (run ``dvc repro preprocess`` first).
 """
 
 import time
@@ -15,10 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.rates import Work, by_turns
 from benchmarks.report import publish
 from benchmarks.throughput import make_run, our_step, train_only, wait
-from segcore import device
-from segcore.frames import to_float
-from segcore.loss import cross_entropy
-from segcore.training import Training
+from segcore.network import device
+from segcore.network.tensors import to_float
+from segcore.train.loop import Training
+from segcore.train.loss import cross_entropy
 
 SIZES = (512, 1024, 2048, 4096)
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -28,9 +28,9 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 7,
     frames: Annotated[int, typer.Option(min=8, help="Frames that are trained on in a round.")] = 48,
 ) -> None:
-    """Measure square matrix products in the precision of the training, and say what share of the best it reaches.
+    """Measure square matrix products in the precision of training, and the share of the best that training reaches.
 
-    A multiply-add counts as two operations, and in training only those of the
+    A multiply-add counts as two operations. In training only those of the
     convolutions count, forward and backward.
     """
     run = make_run()
@@ -52,7 +52,7 @@ def main(
 
 
 def product(size: int, precision: str) -> Work:
-    """Products of two square matrices, about a second of them; the unit is 10⁹ operations."""
+    """Return work that multiplies two square matrices for about a second; its unit is 10⁹ operations."""
     where = device.find_device()
     device.prepare(where)
     a, b = (torch.randn(size, size, device=where, dtype=TYPES[precision]) for _ in range(2))
@@ -72,7 +72,7 @@ def product(size: int, precision: str) -> Work:
 
 
 def operations(run: Training) -> float:
-    """10⁹ operations that training on one frame takes, counted in a step."""
+    """Return how many 10⁹ operations training takes per frame, counted in a step."""
     images, labels = run.data.train.batch(torch.arange(1))
     with FlopCounterMode(display=False) as counter:
         cross_entropy(run.model(run.normalise(to_float(images))), labels, run.weights).backward()

@@ -1,4 +1,4 @@
-"""Rates of several pieces of work that are measured by turns, so that what else the machine does hits all alike."""
+"""Rates of several pieces of work, measured in turns, so that other load on the machine affects all of them alike."""
 
 import multiprocessing
 import time
@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from statistics import median
 
-Work = Callable[[], float]  # does some seconds of work, waits for its end, and gives how many units it did
+Work = Callable[[], float]  # works for some seconds and returns how many units of work it has done
+IMPORTED = ["benchmarks.article", "segcore.train.loop"]  # by the works; it takes seconds, and once is enough
 
 
 def by_turns(makers: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str, list[float]]:
-    """Units per second of each work, once a round.
+    """Return the units per second of each work, one number per round.
 
-    Each has a process of its own, where ``makers`` makes it (picklable functions), and works while the others wait.
-    Every other round goes backwards. The first turn of each is not counted.
+    Each runs in its own process, where its maker (a picklable function) makes it, and works while the others wait.
+    Every second round goes backwards. The first turn of each is not counted.
     """
-    context = multiprocessing.get_context("spawn")  # what one loads, sets or forks is not inherited by another
+    context = multiprocessing.get_context("forkserver")  # no work inherits what a different one loads, sets or starts
+    context.set_forkserver_preload(IMPORTED)
     pipes, rates = {}, {name: [] for name in makers}
     try:
         for name, make in makers.items():
@@ -34,7 +36,7 @@ def by_turns(makers: Mapping[str, Callable[[], Work]], rounds: int) -> dict[str,
 
 
 def ratio(rates: list[float], other: list[float]) -> dict[str, float]:
-    """How many times as fast ``rates`` are as ``other``, round by round: the median, the lowest and the highest."""
+    """Return how many times as fast ``rates`` are as ``other`` in the same round: median, lowest and highest."""
     ratios = [a / b for a, b in zip(rates, other, strict=True)]
     return {"ratio": round(median(ratios), 3), "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3)}
 

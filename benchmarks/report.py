@@ -1,4 +1,4 @@
-"""How a benchmark tells what it measured: a table on the terminal, and a JSON file that docs/results.md quotes."""
+"""What a benchmark reports: a table on the terminal, and a JSON file that docs/results.md quotes."""
 
 import json
 import platform
@@ -17,12 +17,13 @@ WIDTH = 120  # columns, where there is no terminal
 def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | None = None, **about: Any) -> None:
     """Print ``rows``, with the keys of the first as columns, and write them to NAME.json.
 
-    The file is in ``folder``, by default benchmarks/results. It also says when, where and with what command they were
-    measured, and what else ``about`` has.
+    The file is in ``folder``, by default benchmarks/results. It also says when, where and with which command they were
+    measured, and has the values ``about``.
     """
     import torch
 
-    from segcore import device, workers
+    from segcore.network import device
+    from segcore.runtime import threads
 
     where = device.find_device()
     measured = {
@@ -30,7 +31,7 @@ def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | No
         "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
         "device": device.name(where),
         "processor": device.processor(),
-        "threads": workers.thread_count(),
+        "threads": threads.thread_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

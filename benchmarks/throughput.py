@@ -1,4 +1,4 @@
-"""Frames per second of our training and of the article's loop, by turns: ``python -m benchmarks.throughput``.
+"""Frames per second of our training and of the article's loop, in turns: ``python -m benchmarks.throughput``.
 
 Trains on what lies in data/ (run ``dvc repro preprocess`` first): ours on data/arrays, the article's loop on data/raw.
 """
@@ -16,23 +16,26 @@ import typer
 from benchmarks import article
 from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
-from segcore import augment, checkpoint, device, erfnet, params, training
-from segcore.frames import to_float
-from segcore.replay import Recording, can_record
+from segcore.files.images import RAW
+from segcore.network import device
+from segcore.network.tensors import to_float
+from segcore.train.checkpoint import Checkpoints
+from segcore.train.cuda_graph import Recording, can_record
+from segcore.train.loop import Training
+from segcore.train.recipe import Recipe
 from stages.train import load_data
 
-RAW = Path("data/raw")
-EMA = 0.999  # the whole of what training can do is measured, whatever params.yaml asks for
+EMA = 0.999  # all that training can do is measured, whatever params.yaml says
 
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 9,
-    frames: Annotated[int, typer.Option(min=8, help="Frames that each trains on in a round.")] = 48,
+    frames: Annotated[int, typer.Option(min=article.BATCH_SIZE, help="Frames that each trains on in a round.")] = 48,
 ) -> None:
-    """Measure both with their data (reading, augmentation, average of the weights, checkpoints) and from memory.
+    """Measure whole trainings (reading, augmentation, average of the weights, checkpoints), and single steps.
 
-    From memory only a step is measured: forward, loss, backward, optimizer. The
-    ratio is that of the same round, and its median over the rounds is given.
+    A step is forward, loss, backward and optimizer, on a batch in memory. The
+    ratio is the median over the rounds of ours to the article's.
     """
     with tempfile.TemporaryDirectory() as folder:
         makers = {
@@ -52,22 +55,22 @@ def main(
     publish("throughput", "Training, full network, 160×320", rows, rounds=rounds, frames=frames, ours=ours_is)
 
 
-def make_run(**changes: Any) -> training.Training:
-    """A training run on data/arrays by params.yaml, with the average of the weights, and ``changes`` of `train`."""
+def make_run(**changes: Any) -> Training:
+    """Return a run on data/arrays with params.yaml, the average of the weights, and ``changes`` of section `train`."""
     where = device.find_device()
     device.prepare(where)
-    train = params.load("train", training.TrainParams).model_copy(update={"ema": EMA} | changes)
-    sections = params.load("model", erfnet.ModelParams), params.load("augment", augment.AugmentParams)
-    run = training.Training(train, *sections, load_data(where), where)
+    recipe = Recipe.load()
+    train = recipe.train.model_copy(update={"ema": EMA} | changes)
+    run = Training(recipe.model_copy(update={"train": train}), load_data(where), where)
     run.model.train()
     return run
 
 
 def ours(frames: int, folder: str) -> Work:
-    """Our training, with checkpoints in ``folder``."""
-    checkpoints = checkpoint.Checkpoints(Path(folder), interval=None)
+    """Return our training, with checkpoints in ``folder``."""
+    checkpoints = Checkpoints(Path(folder), interval=None)
 
-    def save(run: training.Training) -> None:
+    def save(run: Training) -> None:
         if checkpoints.due:
             checkpoints.save(run.state)
 
@@ -76,17 +79,17 @@ def ours(frames: int, folder: str) -> Work:
 
 def train_only(
     frames: int,
-    alter: Callable[[training.Training], None] = lambda run: None,
-    each_step: Callable[[training.Training], None] = lambda run: None,
+    alter: Callable[[Training], None] = lambda run: None,
+    each_step: Callable[[Training], None] = lambda run: None,
     **changes: Any,
 ) -> Work:
-    """Our training on frames in a random order, altered by ``alter`` before it begins."""
+    """Return our training on random frames, altered by ``alter`` before it begins."""
     run = make_run(**changes)
     alter(run)
     batch = run.params.batch_size
 
     def step() -> None:
-        run.train_on(torch.randint(len(run.data.train), (batch,)))
+        run.train_step(torch.randint(len(run.data.train), (batch,)))
         run.step += 1
         each_step(run)
 
@@ -94,37 +97,38 @@ def train_only(
 
 
 def our_step(frames: int) -> Work:
-    """Our step on a batch that lies normalised on the device."""
+    """Return our step on a batch that is normalised on the device."""
     run = make_run(ema=0.0)
     images, labels = run.data.train.batch(torch.arange(run.params.batch_size))
-    images, lr = run.normalise(to_float(images)), torch.tensor(run.params.lr, device=run.device)
-    step = Recording(run.optimise, images, labels, lr) if can_record(run.device) else run.optimise
-    return repeated(lambda: step(images, labels, lr), run.params.batch_size, frames, run.device)
+    images = run.normalise(to_float(images))
+    run.lr.fill_(run.params.lr)
+    step = Recording(run.optimise, images, labels) if can_record(run.device) else run.optimise
+    return repeated(lambda: step(images, labels), run.params.batch_size, frames, run.device)
 
 
 def the_article(frames: int) -> Work:
-    """The article's training; its workers have read ahead as far as they do before the clock starts."""
-    loop, batches = make_loop(), article.batches(RAW)
-    return repeated(lambda: loop.step(*next(batches)), article.BATCH_SIZE, frames, loop.device)
+    """Return the article's training; its workers have read ahead before the clock starts."""
+    theirs, batches = make_loop(), article.batches(RAW)
+    return repeated(lambda: theirs.step(*next(batches)), article.BATCH_SIZE, frames, theirs.device)
 
 
 def the_articles_step(frames: int) -> Work:
-    """The article's step on a batch in memory."""
+    """Return the article's step on a batch in memory."""
     loop = make_loop()
     batch = [tensor.to(loop.device) for tensor in next(article.batches(RAW))]
     return repeated(lambda: loop.step(*batch), article.BATCH_SIZE, frames, loop.device)
 
 
 def make_loop() -> article.Loop:
-    """The article's loop, with the class weights and on the device of ours."""
+    """Return the article's loop, with the class weights and the device of our training."""
     run = make_run()
-    torch.set_deterministic_debug_mode("default")  # torch as it is without our settings
+    torch.set_deterministic_debug_mode("default")  # torch's own settings, not ours
     torch.backends.cudnn.allow_tf32 = True
     return article.Loop(run.weights, run.device)
 
 
 def repeated(step: Callable[[], object], batch: int, frames: int, where: torch.device) -> Work:
-    """``step`` as often as ``frames`` frames take."""
+    """Return work that takes as many steps as ``frames`` frames need."""
 
     def work() -> float:
         for _ in range(max(1, frames // batch)):
@@ -136,7 +140,7 @@ def repeated(step: Callable[[], object], batch: int, frames: int, where: torch.d
 
 
 def wait(where: torch.device) -> None:
-    """Wait until ``where`` has computed all that it was given."""
+    """Wait until a CUDA device has computed everything."""
     if where.type == "cuda":
         torch.cuda.synchronize(where)
 

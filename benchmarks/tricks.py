@@ -1,6 +1,6 @@
-"""What each trick of the training gains: ``python -m benchmarks.tricks`` measures with it and without, by turns.
+"""The gain of each trick of the training: ``python -m benchmarks.tricks`` measures with and without it, in turns.
 
-Trains on what lies in data/arrays (run ``dvc repro preprocess`` first).
+Trains on data/arrays (run ``dvc repro preprocess`` first).
 """
 
 from collections.abc import Callable
@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
 from benchmarks.throughput import make_run, train_only
-from segcore import frames, training
-from segcore.labels import VOID
-from segcore.training import Training
+from segcore.dataset.classes import VOID
+from segcore.network import tensors
+from segcore.train import loop
+from segcore.train.loop import Training
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
 
@@ -28,11 +29,11 @@ def main(
     frames: Annotated[int, typer.Option(min=8, help="Frames that are trained on in a round.")] = 32,
     largest_batch: Annotated[int, typer.Option(help="Larger batches are not tried.")] = 16,
 ) -> None:
-    """Measure training as it is, without one trick at a time, and in other batches.
+    """Measure training as it is, without one trick at a time, and with other batch sizes.
 
-    The ratio is that of the same round, its median over the rounds: above 1, it
-    is faster as it is. What a run has for other reasons than speed (precision
-    of the machine, repeatability, the average of the weights) is measured too.
+    The ratio is the median over the rounds: above 1, training as it is is
+    faster. What training does for other reasons than speed (repeatability, the
+    average of the weights) is measured, too.
     """
     run = make_run()
     works = {"as it is": partial(train_only, frames)}
@@ -50,7 +51,7 @@ def main(
 
 
 class Trick:
-    """How a run goes without a trick: other parameters of `train`, or an alteration of the run."""
+    """How to run without a trick: other parameters of section `train`, or an alteration of the run."""
 
     def __init__(
         self, alter: Callable[[Training], None] = lambda run: None, only_cuda: bool = False, **changes: Any
@@ -58,31 +59,34 @@ class Trick:
         self.alter, self.only_cuda, self.changes = alter, only_cuda, changes
 
     def is_in(self, run: Training) -> bool:
-        """Whether ``run`` has it."""
+        """Return whether ``run`` has this trick."""
         now = run.params.model_dump() | {"precision": run.precision}
         changed = any(now[name] != value for name, value in self.changes.items()) or not self.changes
         return changed and (run.device.type == "cuda" or not self.only_cuda)
 
 
 def altered(frames: int, name: str) -> Work:
-    """Our training without the trick of that name."""
+    """Return our training without this trick."""
     return train_only(frames, TRICKS[name].alter, **TRICKS[name].changes)
 
 
 def unrecorded(run: Training) -> None:
-    training.can_record = lambda device: False
+    """Start the kernels of each step one by one."""
+    loop.can_record = lambda device: False
 
 
 def waiting_uploads(run: Training) -> None:
-    training.upload = frames.upload = lambda tensor, device: tensor.to(device)
+    """Wait for the device at each upload."""
+    loop.upload = tensors.upload = lambda tensor, device: tensor.to(device)
 
 
 def any_kernels(run: Training) -> None:
+    """Allow kernels that are not deterministic."""
     torch.set_deterministic_debug_mode("default")
 
 
 def channels_first(run: Training) -> None:
-    """Weights and frames in the order of memory that torch has by default."""
+    """Order weights and frames in memory as torch does by default."""
     normalise = run.normalise
     run.normalise = lambda images: normalise(images).contiguous()
     for parameter in run.model.parameters():
@@ -93,7 +97,7 @@ def channels_first(run: Training) -> None:
 
 
 def unfused(run: Training) -> None:
-    """The optimizer's default, which is one kernel for many weights on CUDA, and weight by weight on a CPU."""
+    """Use the optimizer's default: one kernel for many weights on CUDA, and weight by weight on a CPU."""
     fused = run.optimizers[0]
     [group] = fused.param_groups
     settings = {key: group[key] for key in ("lr", "weight_decay", "capturable")}
@@ -101,24 +105,24 @@ def unfused(run: Training) -> None:
     run.optimizers[0].state = fused.state
 
 
-def scores_as_they_lie(run: Training) -> None:
-    """The loss on channels-last scores."""
+def channels_last_scores(run: Training) -> None:
+    """Compute the loss on channels-last scores."""
 
     def loss(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         target = labels.long()
         losses = F.cross_entropy(scores.float(), target, weights, ignore_index=VOID, reduction="none")
         return losses.sum() / F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
 
-    training.cross_entropy = loss
+    loop.cross_entropy = loss
 
 
 TRICKS = {
     "recording": Trick(unrecorded, only_cuda=True),
-    "uploads that wait for nothing": Trick(waiting_uploads, only_cuda=True),
+    "asynchronous uploads": Trick(waiting_uploads, only_cuda=True),
     "bf16": Trick(precision="fp32"),
     "channels last": Trick(channels_first),
     "fused optimizer": Trick(unfused),
-    "scores made contiguous": Trick(scores_as_they_lie),
+    "scores made contiguous": Trick(channels_last_scores),
     "deterministic kernels": Trick(any_kernels),
     "average of the weights": Trick(ema=0.0),
     "orthogonal steps": Trick(optimizer="adamw"),

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from segcore import console
+from segcore.runtime import console
 
-MODEL = Path("data/model/erfnet.safetensors")
-ARRAYS = Path("data/arrays")
-METRICS = Path("metrics")
 CARD = Path("metrics/model-card.md")
 
 
@@ -14,19 +11,19 @@ def main() -> None:
     """Write what the model is, what made it, how good it is and where not, and what it is for.
 
     Reads: data/model/erfnet.safetensors, data/arrays/frames.csv, and
-    evaluate.json, confusion.json and frames.csv of metrics.
+    evaluate.json, confusion.json and frames.csv in metrics.
 
     Writes: metrics/model-card.md.
 
-    Parameters: fetch.source and preprocess.validation of params.yaml; those of
-    the training are in the model's metadata.
+    Parameters: fetch.source and preprocess.validation of params.yaml. The
+    parameters of the training are in the model's record.
     """
-    with console.signals_held():  # an exception in the midst of torch's import can end in a crash
-        from segcore import card, card_facts, outputs
+    from segcore.card.card import make_card
+    from segcore.runtime.outputs import new_outputs
 
-    known = card_facts.read(MODEL, ARRAYS, METRICS)
-    with outputs.new_outputs(CARD) as [page]:
-        page.write_text(card.write(known), encoding="utf-8")
+    card = make_card()
+    with new_outputs(CARD) as [page]:
+        page.write_text(card, encoding="utf-8")
 
 
 if __name__ == "__main__":

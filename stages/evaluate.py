@@ -1,26 +1,15 @@
 """Predict val and test, and score val."""
 
-import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segcore import console
+from segcore.runtime import console, signals
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     import numpy as np
 
-    from segcore.arrays import Row
-    from segcore.inference import Predictor
-
-ARRAYS = Path("data/arrays")
-MODEL = Path("data/model/erfnet.safetensors")
-NATIVE = Path("data/native")
-PREDICTIONS = Path("data/predictions")
-METRICS = Path("metrics/evaluate.json")
-CONFUSION = Path("metrics/confusion.json")
-FRAMES = Path("metrics/frames.csv")
+    from segcore.evaluate.predictor import Predictor
+    from segcore.files.arrays import Row
 
 
 def main() -> None:
@@ -32,61 +21,54 @@ def main() -> None:
     Writes: data/predictions, metrics/evaluate.json, metrics/confusion.json
     and metrics/frames.csv.
 
-    Parameters: section `evaluate` of params.yaml; what the network needs is in
-    the model's metadata.
+    Parameters: section `evaluate` of params.yaml. What the network needs is
+    recorded in the model file.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU; all cores if unset.
+    SEGCORE_THREADS=N, threads that compute on the CPU, all cores if unset.
     """
-    with console.signals_held():  # an exception in the midst of torch's import can end in a crash
-        from segcore import device, evaluation, inference, outputs, params, pictures
+    with signals.defer():  # an exception during torch's import can crash Python
+        from segcore.evaluate.predictor import Predictor
+        from segcore.evaluate.protocol import EvaluateParams, Evaluation
+        from segcore.files import scores
+        from segcore.files.images import NATIVE, PREDICTIONS, read_labels, write_labels
+        from segcore.files.model import MODEL
+        from segcore.files.params import load
+        from segcore.network import device
+        from segcore.runtime.outputs import new_outputs
 
-    flip = params.load("evaluate", evaluation.EvaluateParams).flip
+    flip = load("evaluate", EvaluateParams).flip
     where = device.find_device()
     device.prepare(where)
-    predictor = inference.Predictor(MODEL, where)
+    predictor = Predictor(MODEL, where)
     if predictor.precision != predictor.trained_in:
-        print(f"{where} has no {predictor.trained_in}: computing in {predictor.precision}", file=sys.stderr)
-    plain, flipped = evaluation.Evaluation(), evaluation.Evaluation()
+        console.say(f"{where} has no {predictor.trained_in}: computing in {predictor.precision}")
+    plain, flipped = Evaluation(), Evaluation()
+    outputs = PREDICTIONS, scores.SCORES, scores.CONFUSION, scores.COUNTS
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
-        outputs.new_outputs(PREDICTIONS, METRICS, CONFUSION, FRAMES) as [folder, metrics, confusion, frames],
+        new_outputs(*outputs) as [predictions, scores_file, confusion_file, counts_file],
     ):
-        for row, prediction, of_mean in predict(predictor, "val", flip):
-            save(folder, row, prediction)
-            truth = pictures.read_labels(NATIVE / row.frame.label, (row.width, row.height))
-            plain.add(row.frame.drive, row.frame.name, truth, prediction)
-            if of_mean is not None:
-                flipped.add(row.frame.drive, row.frame.name, truth, of_mean)
+        for row, prediction, flip_prediction in predict(predictor, "val", flip):
+            write_labels(predictions / row.frame.prediction, prediction)
+            truth = read_labels(NATIVE / row.frame.label, (row.width, row.height))
+            plain.add(row.frame, truth, prediction)
+            if flip_prediction is not None:
+                flipped.add(row.frame, truth, flip_prediction)
         for row, prediction, _ in predict(predictor, "test", flip=False):
-            save(folder, row, prediction)
-        scores = plain.metrics()
-        if flip:
-            scores["miou_flip"] = flipped.metrics()["miou"]
-        metrics.write_text(json.dumps(scores, indent=2) + "\n")
-        confusion.write_text(json.dumps(plain.confusion(), indent=2) + "\n")
-        plain.table().to_csv(frames, index=False)
-    print(f"ground truth of val: {plain.valid:,} valid and {plain.pixels - plain.valid:,} void pixels")
+            write_labels(predictions / row.frame.prediction, prediction)
+        scores.write_scores(scores_file, plain.scores(**({"miou_flip": flipped.miou} if flip else {})))
+        scores.write_confusion(confusion_file, plain.protocol)
+        scores.write_counts(counts_file, plain.frames)
+    print(plain.summary())
 
 
-def predict(
-    predictor: "Predictor", split: str, flip: bool
-) -> Iterator[tuple["Row", "np.ndarray", "np.ndarray | None"]]:
-    """What :meth:`Predictor.predict` gives for the frames of a split, with progress."""
-    from segcore import arrays
+def predict(predictor: "Predictor", split: str, flip: bool) -> "Iterator[tuple[Row, np.ndarray, np.ndarray | None]]":
+    """Yield what :meth:`Predictor.predict` gives for the frames of a split, with a progress bar."""
+    from segcore.files.arrays import load_images, read_rows
 
-    rows = arrays.read_rows(ARRAYS, split)
-    predicted = predictor.predict(arrays.load_images(ARRAYS, split), rows, flip)
-    return console.progress(predicted, len(rows), f"evaluate {split}")
-
-
-def save(folder: Path, row: "Row", prediction: "np.ndarray") -> None:
-    """Write the predicted class ids of a frame where its label would stand."""
-    from PIL import Image
-
-    target = folder / row.frame.split / row.frame.drive / row.frame.label.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(prediction).save(target)
+    rows = read_rows(split)
+    return console.progress(predictor.predict(load_images(split), rows, flip), len(rows), f"evaluate {split}")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from segcore import archive, console, outputs, params
-from segcore.checks import check
-from segcore.console import UserError
-from segcore.editions import Sorter
-from segcore.idd_lite import SPLITS, list_frames
+from segcore.dataset.frames import SPLITS, list_frames
+from segcore.fetch import archive
+from segcore.fetch.check import check
+from segcore.fetch.layouts import LayoutMapper
+from segcore.files import params
+from segcore.files.images import RAW
+from segcore.runtime import console, outputs
+from segcore.runtime.errors import UserError
+from segcore.runtime.typed import Strict
 
-RAW = Path("data/raw")
 
-
-class FetchParams(params.Section):
+class FetchParams(Strict):
     """Section ``fetch``: where the data set is, and the SHA-256 that pins an archive."""
 
     source: Annotated[str, Field(min_length=1)]
@@ -25,9 +27,8 @@ class FetchParams(params.Section):
 def main() -> None:
     """Bring the frames and labels to data/raw in IDD-Lite's layout, and check every one.
 
-    Reads: what `fetch.source` names: data/sample.yaml for the built-in
-    sample, or an IDD-Lite archive (.tar.gz, .tgz, .tar, .zip) or unpacked
-    folder.
+    Reads: what `fetch.source` names, an IDD-Lite archive (.tar.gz, .tgz,
+    .tar, .zip) or unpacked folder.
 
     Writes: data/raw.
 
@@ -37,76 +38,54 @@ def main() -> None:
     """
     section = params.load("fetch", FetchParams)
     source = find_source(section)
+    mapper = LayoutMapper(str(source))
+    fill = archive.copy_folder if source.is_dir() else archive.unpack
     with outputs.new_folder(RAW) as raw:
-        required = bring(source, raw)
-        check(raw, section.source, required)
+        fill(source, raw, mapper.place)
+        check(raw, str(source), mapper.required_splits())
     print(summary(RAW))
 
 
 def find_source(section: FetchParams) -> Path:
-    """The path of the source, its checksum compared where one is given.
+    """Return the path of the source; compare its checksum first, if one is given.
 
     Raises:
-        UserError: if the source is a URL, is missing, is of no kind that is read here, or has another checksum.
+        UserError: if the source is a URL, missing, neither archive nor folder, or has a different checksum.
     """
     if "://" in section.source:
         raise UserError(
             f"fetch.source: a path was expected, not a URL; run\n  make data URL={without_secrets(section.source)}\n"
-            "(what the URL has beyond that, a download token for one, belongs in it, in quotes) and then set "
+            "(in quotes, with the rest of the URL, a download token for example) and then set "
             "fetch.source=data/idd-lite.tar.gz"
         )
     source = Path(section.source)
     if not source.exists():
         raise UserError(
             f"fetch.source: {source} does not exist; `make data ARCHIVE=/path/to/idd-lite.tar.gz` puts an archive at "
-            "data/idd-lite.tar.gz, and fetch.source=data/sample.yaml is the built-in sample"
+            "data/idd-lite.tar.gz, and fetch.source=data/sample.tar.gz is the built-in sample"
         )
-    if not (source.is_dir() or is_archive(source) or is_sample(source)):
-        kinds = ", ".join(archive.SUFFIXES)
-        raise UserError(f"fetch.source: {source}: an archive ({kinds}), a folder or a .yaml file was expected")
+    if not source.is_dir() and not source.name.lower().endswith(archive.SUFFIXES):
+        raise UserError(f"fetch.source: {source}: an archive ({', '.join(archive.SUFFIXES)}) or a folder was expected")
     if section.sha256 is not None:
         compare_checksum(source, section.sha256.lower())
     return source
 
 
-def is_archive(source: Path) -> bool:
-    """Whether the name is that of an archive file."""
-    return source.is_file() and source.name.lower().endswith(archive.SUFFIXES)
-
-
-def is_sample(source: Path) -> bool:
-    """Whether the name is that of a description of the built-in sample."""
-    return source.is_file() and source.suffix == ".yaml"
-
-
 def compare_checksum(source: Path, expected: str) -> None:
     """Raise a UserError unless ``source`` is an archive with this SHA-256."""
-    if not is_archive(source):
-        raise UserError(f"fetch.sha256: it pins an archive, and {source} is none; set it to null")
+    if source.is_dir():
+        raise UserError(f"fetch.sha256: it pins an archive, and {source} is a folder; set it to null")
     with source.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise UserError(
-            f"{source}: another file than fetch.sha256 says; expected {expected}, found {found}; "
+            f"{source}: not the file that fetch.sha256 pins; expected {expected}, found {found}; "
             "download it again, or correct fetch.sha256"
         )
 
 
-def bring(source: Path, raw: Path) -> tuple[str, ...]:
-    """Fill ``raw`` from the source, and return the splits that cannot be empty."""
-    if is_sample(source):
-        from segcore import sample
-
-        sample.write_sample(sample.read_spec(source), raw)
-        return SPLITS
-    sorter = Sorter(str(source))
-    fill = archive.unpack if is_archive(source) else archive.copy_folder
-    fill(source, raw, sorter.place)
-    return sorter.required_splits()
-
-
 def summary(raw: Path) -> str:
-    """One line: the frames and drives of each split, and the size of all files."""
+    """Return one line with the frames and drives of each split, and the size of all files."""
     counts = []
     for split in SPLITS:
         frames = list_frames(raw, split)
@@ -116,7 +95,7 @@ def summary(raw: Path) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without user, password, query and fragment, any of which may hold a token."""
+    """Return the URL without user, password, query and fragment, any of which may hold a token."""
     scheme, rest = url.split("://", 1)
     authority, slash, path = rest.split("?")[0].split("#")[0].partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"

@@ -1,8 +1,6 @@
 """Resize the frames to the network's input size."""
 
-from pathlib import Path
-
-from segcore import console
+from segcore.runtime import console
 
 
 def main() -> None:
@@ -15,12 +13,12 @@ def main() -> None:
 
     Parameters: section `preprocess` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that work; all cores if unset.
+    Environment: SEGCORE_THREADS=N, threads that work, all cores if unset.
     """
-    from segcore import params, preprocessing
+    from segcore.files.params import load
+    from segcore.preprocess.resize import PreprocessParams, build
 
-    section = params.load("preprocess", preprocessing.PreprocessParams)
-    counts = preprocessing.build(Path("data/raw"), Path("data/arrays"), Path("data/native"), section)
+    counts = build(load("preprocess", PreprocessParams))
     print(", ".join(f"{count} {split}" for split, count in counts.items()), "frames")
 
 

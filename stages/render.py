@@ -1,13 +1,24 @@
 """Draw predictions as pictures for people: the worst, median and best validation frames, and some of test."""
 
-from contextlib import closing
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segcore import console
+from pydantic import Field
 
-COUNTS = Path("metrics/frames.csv")
-RENDERS = Path("data/renders")
+from segcore.runtime import console
+from segcore.runtime.typed import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+
+class RenderParams(Strict):
+    """Section `render`: how many frames are drawn."""
+
+    frames: int = Field(ge=1, le=50)  # of the worst, the median and the best frames of val
+    test_frames: int = Field(ge=0, le=50)
 
 
 def main() -> None:
@@ -23,32 +34,28 @@ def main() -> None:
 
     Parameters: section `render` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that draw; all cores if unset.
+    Environment: SEGCORE_THREADS=N, threads that draw, all cores if unset.
     """
-    from segcore import pages
-    from segcore.idd_lite import list_frames
-    from segcore.outputs import new_folder
-    from segcore.params import load
-    from segcore.ranking import RenderParams, evenly, rank, worst_median_best
-    from segcore.workers import map_in_order
+    from segcore.dataset.frames import list_frames
+    from segcore.drawing.pictures import evenly
+    from segcore.files.images import NATIVE, RENDERS
+    from segcore.files.params import load
+    from segcore.render import panels
+    from segcore.render.ranking import rank, worst_median_best
+    from segcore.runtime.outputs import new_folder
 
     params = load("render", RenderParams)
-    ranked = rank(COUNTS)
-    drawings = {"contact_sheet.png": partial(pages.draw_contact_sheet, ranked)}
+    ranked = rank()
+    drawings: dict[str, Callable[[], Image]] = {"contact_sheet.png": partial(panels.draw_contact_sheet, ranked)}
     for group, chosen in worst_median_best(ranked, params.frames).items():
         for i, scored in enumerate(chosen, 1):
-            drawings[f"val_{group}_{i}.png"] = partial(pages.draw_val, f"val {group} {i}", scored)
-    for i, frame in enumerate(evenly(list_frames(pages.NATIVE, "test"), params.test_frames), 1):
-        drawings[f"test_{i}.png"] = partial(pages.draw_test, f"test {i}", frame)
+            drawings[f"val_{group}_{i}.png"] = partial(panels.draw_val, f"val {group} {i}", scored)
+    for i, frame in enumerate(evenly(list_frames(NATIVE, "test"), params.test_frames), 1):
+        drawings[f"test_{i}.png"] = partial(panels.draw_test, f"test {i}", frame)
 
     with new_folder(RENDERS) as folder:
-
-        def save(name: str) -> None:
-            drawings[name]().save(folder / name)
-
-        with closing(map_in_order(save, drawings)) as saved:
-            for _ in console.progress(saved, len(drawings), "pictures"):
-                pass
+        for _ in console.map_with_progress(lambda name: drawings[name]().save(folder / name), drawings, "pictures"):
+            pass
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
-from segcore import provenance
-from tests.provenance_project import MODEL, Answer, Project
-from tests.workspace import Trace, Workspace
+from segcore.provenance.terminal import report
+from tests.support.provenance_project import MODEL, Answer, Project
+from tests.support.workspace import Trace, Workspace
 
 # Tests run side by side, each on one core; several threads of torch would only wait for one another.
 os.environ.setdefault("SEGCORE_THREADS", "1")
@@ -16,12 +17,19 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory) -> tuple[Workspace, dict[str, Trace]]:
-    """A workspace where DVC has run all stages, the results committed, and what each stage was seen to do."""
-    workspace = Workspace.create(tmp_path_factory.mktemp("finished") / "workspace")
-    traces = workspace.repro_traced()
-    workspace.commit("results")
-    return workspace, traces
+def first_run(tmp_path_factory, worker_id) -> tuple[Workspace, dict[str, Trace]]:
+    """A workspace where DVC has run all stages, the results committed, and what each stage was seen to do.
+
+    The first process that needs it makes it; each process has a copy of its own.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = Workspace((own if worker_id == "master" else own.parent) / "first run" / "workspace")
+    with FileLock(shared.root.parent.with_suffix(".lock")):
+        if not shared.root.exists():
+            Workspace.create(shared.root)
+            shared.repro_traced()
+            shared.commit("results")
+    return shared.copy(tmp_path_factory.mktemp("finished") / "workspace"), shared.traces()
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +65,7 @@ def own_git(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def project(own_git, monkeypatch) -> Project:
-    """The working folder: see :mod:`tests.provenance_project`."""
+    """The working folder: see :mod:`tests.support.provenance_project`."""
     monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
     monkeypatch.setenv("SEGCORE_THREADS", "1")
     return Project()
@@ -65,10 +73,10 @@ def project(own_git, monkeypatch) -> Project:
 
 @pytest.fixture
 def ask(capsys):
-    """A function that asks where a model comes from."""
+    """A function that runs the report on a model and returns what it printed."""
 
     def ask(path: Path = MODEL) -> Answer:
-        provenance.main(path)
+        report(path)
         return Answer(capsys.readouterr().out)
 
     return ask

@@ -1,0 +1,169 @@
+"""The data set on one page: what is in each split, examples, and what is odd.
+
+It shows the splits as preprocess made them, and the frames as the network sees them, at its input size.
+"""
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from statistics import median_low
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from segcore.dataset.classes import CLASSES
+from segcore.dataset.frames import LABELLED, SPLITS
+from segcore.describe.outliers import Pair, count_classes, divergence, most_alike, thumbnail
+from segcore.drawing.pictures import evenly, legend, overlay, panel
+from segcore.files.arrays import ARRAYS, Row, load_images, load_labelled, read_rows
+from segcore.runtime import console
+from segcore.runtime.errors import UserError
+from segcore.templates.jinja import jpeg_uri, render
+
+NAMES = (*CLASSES, "void")
+SHOWN = 6  # frames of each kind
+LEGEND_WIDTH = 1300
+# In IDD-Lite two frames above this are the same scene a moment later; up to 0.98 there are pairs of different roads.
+NEARLY_SAME = 0.99
+
+
+class Split(NamedTuple):
+    """The frames of a split, N×H×W×3, their labels, N×H×W, if it has any, and their rows of frames.csv."""
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    rows: list[Row]
+
+
+class Shot(NamedTuple):
+    """One frame of a split."""
+
+    split: Split
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.split.name} {self.split.rows[self.number].frame}"
+
+    @property
+    def array(self) -> np.ndarray:
+        """The frame, uint8 H×W×3."""
+        return self.split.images[self.number]
+
+    def draw(self, title: str) -> "Figure":
+        """Return the frame beside its ground truth, if it has any."""
+        pictures = {"frame": Image.fromarray(self.array)}
+        if self.split.labels is not None:
+            pictures["truth"] = overlay(pictures["frame"], self.split.labels[self.number])
+        return Figure(title, jpeg_uri(panel(title, pictures)))
+
+
+class Figure(NamedTuple):
+    """A picture on the page: its name, and its content as a ``data:`` URI."""
+
+    name: str
+    uri: str
+
+
+def read_splits(arrays: Path = ARRAYS) -> list[Split]:
+    """Return the splits that have frames.
+
+    Raises:
+        UserError: if the arrays or frames.csv are not what preprocess writes.
+    """
+    splits = []
+    for name in SPLITS:
+        images, labels = load_labelled(name, arrays) if name in LABELLED else (load_images(name, arrays), None)
+        rows = read_rows(name, arrays)
+        if len(rows) != len(images):
+            raise UserError(
+                f"{arrays}: {len(images)} {name} frames, and {len(rows)} in frames.csv; run `dvc repro preprocess`"
+            )
+        if name in LABELLED and not images.size:
+            raise UserError(f"{arrays}: no {name} frames; run `dvc repro preprocess`")
+        if rows:
+            splits.append(Split(name, images, labels, rows))
+    return splits
+
+
+def describe(splits: list[Split]) -> str:
+    """Return the page as HTML."""
+    height, width = splits[0].images.shape[1:3]
+    counts = {split.name: count_classes(split.labels) for split in splits if split.labels is not None}
+    shots_of = {split.name: [Shot(split, i) for i in range(len(split.rows))] for split in splits}
+    shots = list(chain(*shots_of.values()))
+    thumbnails = np.stack(list(console.map_with_progress(lambda shot: thumbnail(shot.array), shots, "describe")))
+    groups = np.repeat(np.arange(len(splits)), [len(split.rows) for split in splits])
+    drives = Counter(drive for split in splits for drive in {row.frame.drive for row in split.rows})
+    return render(
+        "describe/report.html.jinja",
+        size=f"{width}×{height}",
+        splits=[summarise(split) for split in splits],
+        shared=sorted(drive for drive, count in drives.items() if count > 1),
+        classes=class_shares(counts),
+        legend=jpeg_uri(legend(LEGEND_WIDTH, "truth: the frame under the colours of its classes")),
+        examples={
+            name: [shot.draw(str(shot)) for shot in evenly(members, SHOWN)] for name, members in shots_of.items()
+        },
+        unusual=unusual_mixes(shots, np.concatenate(list(counts.values()))),
+        nearly_same=NEARLY_SAME,
+        shown=SHOWN,
+        uniform=[str(shots[k]) for k in np.flatnonzero(~thumbnails.any(axis=1))],
+        alike={
+            "a different split": alike_frames(shots, most_alike(thumbnails, groups, same=False)),
+            "the same split": alike_frames(shots, most_alike(thumbnails, groups, same=True)),
+        },
+    )
+
+
+def summarise(split: Split) -> list[object]:
+    """Return the row of a split: its name, frames, drives, frames of a drive and native sizes."""
+    drives = Counter(row.frame.drive for row in split.rows).values()
+    per_drive = f"{min(drives)} / {median_low(drives)} / {max(drives)}"
+    sizes = Counter(f"{row.width}×{row.height}" for row in split.rows)
+    shown = [f"{size} ({count})" if len(sizes) > 1 else size for size, count in sizes.most_common(SHOWN)]
+    shown += ["…"] if len(sizes) > SHOWN else []
+    return [split.name, len(split.rows), len(drives), per_drive, ", ".join(shown)]
+
+
+def class_shares(counts: dict[str, np.ndarray]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the head and the rows of a table: each class's share of the pixels of a split, and of the frames with it.
+
+    Args:
+        counts: by name of the split, as :func:`count_classes` returns them.
+    """
+    head, columns = ["class"], [[str(name) for name in NAMES]]
+    for name, pixels in counts.items():
+        head += [f"{name}: pixels", f"{name}: frames with it"]
+        columns.append([f"{share:.2%}" for share in pixels.sum(axis=0) / pixels.sum()])
+        columns.append([f"{share:.0%}" for share in (pixels > 0).mean(axis=0)])
+    return head, list(zip(*columns, strict=True))
+
+
+def unusual_mixes(shots: list[Shot], counts: np.ndarray) -> list[Figure]:
+    """Draw the frames whose mix of classes is farthest from the usual one; name the class that is most overrepresented.
+
+    Args:
+        counts: pixels by frame and class, for the first ``shots``: only test, the last split, has no labels.
+    """
+    far = divergence(counts)
+    usual = counts.sum(axis=0) / counts.sum()
+    figures = []
+    for k in np.argsort(-far, kind="stable")[:SHOWN]:
+        mix = counts[k] / counts[k].sum()
+        most = (mix - usual).argmax()
+        title = f"{shots[k]}: {far[k]:.2f}, {mix[most]:.0%} {NAMES[most]} (usual {usual[most]:.0%})"
+        figures.append(shots[k].draw(title))
+    return figures
+
+
+def alike_frames(shots: list[Shot], pairs: list[Pair]) -> tuple[int, list[Figure]]:
+    """Return how many frames are nearly the same as their partner, and the pairs most alike, drawn."""
+    close = {k for pair in pairs if pair.correlation >= NEARLY_SAME for k in (pair.first, pair.second)}
+    figures = []
+    for pair in pairs[:SHOWN]:
+        one, other = shots[pair.first], shots[pair.second]
+        pictures = {str(shot): Image.fromarray(shot.array) for shot in (one, other)}
+        figures.append(Figure(f"{one} and {other}", jpeg_uri(panel(f"correlation {pair.correlation:.3f}", pictures))))
+    return len(close), figures

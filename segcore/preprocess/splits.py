@@ -1,0 +1,39 @@
+"""Which frames are trained on, validated on and tested on."""
+
+import hashlib
+from pathlib import Path
+
+from segcore.dataset.frames import LABELLED, SPLITS, Frame, list_frames
+from segcore.runtime.errors import UserError
+
+HOLDOUT_SHARE = 1 / 7  # nearly the share of the official validation split in the labelled frames: 204 of 1607
+
+
+def choose_splits(raw: Path, validation: str) -> dict[str, list[Frame]]:
+    """Return the frames of each split in array order; with ``holdout``, some drives of train replace val.
+
+    Drives are held out in the order of a hash of their names: a choice that looks random, and that hardly changes when
+    drives are added.
+
+    Raises:
+        UserError: if the train or the val split would be empty.
+    """
+    splits = {split: list_frames(raw, split) for split in SPLITS}
+    if validation == "holdout":
+        frames = splits["train"]
+        held_out: set[str] = set()
+        for drive in sorted({frame.drive for frame in frames}, key=_digest):
+            if sum(frame.drive in held_out for frame in frames) >= HOLDOUT_SHARE * len(frames):
+                break
+            held_out.add(drive)
+        splits["val"] = [frame for frame in frames if frame.drive in held_out]
+        splits["train"] = [frame for frame in frames if frame.drive not in held_out]
+    for split in LABELLED:
+        if not splits[split]:
+            advice = "more than one train drive is needed" if validation == "holdout" else "run `dvc repro fetch`"
+            raise UserError(f"{raw}: no {split} frames with preprocess.validation={validation}; {advice}")
+    return splits
+
+
+def _digest(drive: str) -> str:
+    return hashlib.sha256(drive.encode()).hexdigest()

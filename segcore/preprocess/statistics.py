@@ -1,0 +1,33 @@
+"""Statistics of the train split."""
+
+import numpy as np
+
+from segcore.dataset.classes import CLASSES, VOID
+from segcore.files.arrays import Stats
+
+
+class Statistics:
+    """Mean and standard deviation of each channel, and class shares, from exact integer sums."""
+
+    def __init__(self) -> None:
+        self._levels = np.zeros((3, 256), dtype=np.int64)
+        self._classes = np.zeros(256, dtype=np.int64)
+
+    def add(self, image: np.ndarray, label: np.ndarray) -> None:
+        """Count one frame H×W×3 and its labels H×W."""
+        for channel in range(3):
+            self._levels[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
+        self._classes += np.bincount(label.ravel(), minlength=256)
+
+    def summary(self) -> Stats:
+        """Return the statistics with 6 decimals."""
+        level = np.arange(256) / 255
+        mean = self._levels @ level / self._levels.sum(axis=1)
+        std = np.sqrt(self._levels @ level**2 / self._levels.sum(axis=1) - mean**2)
+        share = self._classes / self._classes.sum()
+        return Stats(
+            mean=mean.round(6).tolist(),
+            std=std.round(6).tolist(),
+            share={name: round(float(share[i]), 6) for i, name in enumerate(CLASSES)},
+            void_share=round(float(share[VOID]), 6),
+        )

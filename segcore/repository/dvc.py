@@ -1,0 +1,44 @@
+"""DVC, run as a command, and dvc.lock, read as YAML."""
+
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+from segcore.runtime.errors import UserError
+
+LOCK = "dvc.lock"
+
+# The entries of one stage: `deps` and `outs`, each a list of `path` and `md5`, and `params` by file.
+Stage = dict[str, Any]
+
+
+def dvc(*arguments: str) -> str:
+    """Return what a command of DVC prints.
+
+    Raises:
+        UserError: if it fails.
+    """
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise UserError(f"`dvc {' '.join(arguments)}` failed: {reason}")
+    return done.stdout
+
+
+def read_stages(lock: bytes) -> dict[str, Stage]:
+    """Return the stages, by name, from the content of a dvc.lock.
+
+    Raises:
+        ValueError: if it is not what DVC writes, for example while a conflict is in it.
+    """
+    try:
+        return yaml.load(lock, yaml.CSafeLoader)["stages"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(f"not what DVC writes: {error}") from None
+
+
+def digests(entries: list[dict[str, str]]) -> dict[str, str]:
+    """Return the md5 by path of the ``deps`` or ``outs`` of a stage."""
+    return {entry["path"]: entry["md5"] for entry in entries}

@@ -1,0 +1,145 @@
+"""Compare two results, and make the texts and tables that other modules print or put on a page."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from segcore.dataset.classes import CLASSES
+from segcore.files.scores import FRAME, PIXELS, frame_scores
+from segcore.review import bootstrap
+from segcore.review.results import Result, check_same_frames
+from segcore.review.seeds import MIOU, SeedScores, seed_scores, spread
+
+SHOWN_FRAMES = 10  # the most frames to show, those that changed most
+ROUNDING = 0.0001  # each score has 4 decimals, so the difference of two can be off by as much
+
+
+class Line(NamedTuple):
+    """The IoU of a class, or mIoU, in both results, the interval of its change, its range over seeds; NaN if none."""
+
+    name: str
+    base: float
+    new: float
+    low: float
+    high: float
+    seeds: float
+
+    @property
+    def verdict(self) -> str:
+        """Better or worse if the interval excludes zero and the change exceeds that of seeds, in the decimals shown."""
+        if np.isnan(self.low):
+            return "–"
+        low, high, change = (round(value, 4) for value in (self.low, self.high, self.new - self.base))
+        if low == high == 0:
+            return "same"
+        if low <= 0 <= high:
+            return "no evidence"
+        if abs(change) <= round(self.seeds + ROUNDING, 4):
+            return "seed noise"
+        return "better" if low > 0 else "worse"
+
+
+class Table(NamedTuple):
+    """A table of text: the names of its columns, and its rows."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed between two results.
+
+    ``lines`` begin with mIoU. ``frames`` has the columns drive, frame, mean IoU before, after, and its change;
+    ``changed`` has the rows whose change is not 0, the largest first. ``seeds`` are the scores of each seed of the
+    base's recipe.
+    """
+
+    base: Result
+    new: Result
+    lines: list[Line]
+    frames: pd.DataFrame
+    changed: pd.DataFrame
+    seeds: dict[int, SeedScores]
+
+    @property
+    def title(self) -> str:
+        """What was compared: results, frames and drives."""
+        drives, frames = self.base.counts["drive"].nunique(), self.base.counts.groupby(FRAME).ngroups
+        few = f"; fewer than {bootstrap.MIN_DRIVES} drives are too few for an interval"
+        few = few if drives < bootstrap.MIN_DRIVES else ""
+        return f"{self.base.name} → {self.new.name}: {frames} frames of {drives} drives{few}"
+
+    @property
+    def noise(self) -> str:
+        """What the intervals leave out: how much the scores of seeds differ."""
+        about = "Each interval is computed on its own, and says how much the choice of drives could change the result."
+        recipe, count = f"{self.base.name}'s recipe", len(self.seeds)
+        if count < 2:
+            reason = f"no result here is of {recipe} with a different seed; `dvc exp run -S train.seed=…` makes one"
+            if not self.seeds:
+                reason = f"{self.base.name}'s dvc.lock does not say what made its metrics"
+            return f"{about} How much a different seed could change it is not known: {reason}."
+        listed = ", ".join(f"{seed}: {scores[MIOU]:.4f}" for seed, scores in self.seeds.items())
+        return (
+            f"{about} The mIoU of {count} seeds of {recipe} differs by up to {spread(self.seeds)[MIOU]:.4f} "
+            f"({listed}). A change is called seed noise if it is no larger than the difference of these seeds in the "
+            f"class; by luck alone it is larger in at most 1 of {count} cases."
+        )
+
+    def tables(self) -> dict[str, Table]:
+        """Return the tables of classes, and of the frames that changed most, by their titles."""
+        classes = []
+        for line in self.lines:
+            low, high, change = (_number(value, "+.4f") for value in (line.low, line.high, line.new - line.base))
+            interval = "–" if np.isnan(line.low) else f"{low} to {high}"
+            classes.append([line.name, _number(line.base), _number(line.new), change, interval, line.verdict])
+        frames = [
+            [f"{drive}/{frame}", _number(before), _number(after), _number(change, "+.4f")]
+            for drive, frame, before, after, change in self.changed.head(SHOWN_FRAMES).to_numpy().tolist()
+        ]
+        up, down = (self.changed["change"] > 0).sum(), (self.changed["change"] < 0).sum()
+        frames.append(["all frames", "", "", f"{up} up, {down} down"])
+        head = ["", "before", "after", "change"]
+        return {
+            "IoU, IDD-Lite protocol": Table([*head, "95 % interval", "verdict"], classes),
+            "Mean IoU of the frames that changed most": Table(head, frames),
+        }
+
+
+def compare(base: Result, new: Result) -> Comparison:
+    """Compare two results.
+
+    Raises:
+        GitError: if git cannot be asked.
+        UserError: if they are not of the same frames.
+    """
+    check_same_frames(base, new)
+    seeds = seed_scores(base, new)
+    frames = pd.DataFrame({"before": frame_scores(base.counts), "after": frame_scores(new.counts)}).reset_index()
+    frames["change"] = frames["after"] - frames["before"]
+    changed = frames[frames["change"] != 0].sort_values("change", key=lambda change: -change.abs(), kind="stable")
+    return Comparison(base, new, _lines(base.counts, new.counts, spread(seeds)), frames, changed, seeds)
+
+
+def _lines(base: pd.DataFrame, new: pd.DataFrame, between_seeds: SeedScores) -> list[Line]:
+    before, after = _by_drive(base), _by_drive(new)
+    names = [*CLASSES, MIOU]
+    both = bootstrap.scores(before.sum(0)), bootstrap.scores(after.sum(0))
+    ends = bootstrap.intervals(before, after).T
+    seeds = [between_seeds.get(name, np.nan) for name in names]
+    *classes, mean = (Line(*line) for line in zip(names, *both, *ends, seeds, strict=True))
+    return [mean, *classes]
+
+
+def _by_drive(counts: pd.DataFrame) -> np.ndarray:
+    """Return the counts D×C×3 of the drives in the order of their names; 0 for a class that a drive lacks."""
+    sums = counts.groupby(["drive", "class"])[PIXELS].sum()
+    every = pd.MultiIndex.from_product([sorted(counts["drive"].unique()), CLASSES])
+    return sums.reindex(every, fill_value=0).to_numpy(float).reshape(-1, len(CLASSES), len(PIXELS))
+
+
+def _number(value: float, form: str = ".4f") -> str:
+    return "–" if np.isnan(value) else f"{round(value, 4) + 0.0:{form}}"  # + 0.0, so that nothing is -0.0000

@@ -1,0 +1,143 @@
+"""The report on a change: review/report.md, and review/report.html, which has pictures, too.
+
+Functions that ask DVC raise ``UserError`` if it fails.
+"""
+
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import vl_convert
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
+
+from segcore.dataset.frames import Frame
+from segcore.drawing.pictures import overlay, panel
+from segcore.files.images import PREDICTIONS, read_labels
+from segcore.render.panels import val_pictures
+from segcore.repository.dvc import dvc
+from segcore.review.comparison import SHOWN_FRAMES, Comparison, Table, compare
+from segcore.review.gate import ADVICE, find_changes
+from segcore.review.results import default_base, load
+from segcore.runtime.errors import UserError
+from segcore.runtime.outputs import new_folder
+from segcore.templates.jinja import data_uri, render
+
+OUT = Path("review")
+WORST = 5  # frames
+NO_MORE = (
+    "No more frames are here. `dvc pull` gets those of the workspace, `dvc fetch --all-commits` those of other "
+    "commits, if they were pushed."
+)
+
+Picture = tuple[str, str]  # its name, and its content as a data: URI
+
+
+class FrameSection(NamedTuple):
+    """Pictures of frames under a title. Links lead to ``id`` and a number; ``note`` says why there are no more."""
+
+    id: str
+    title: str
+    pictures: list[Picture]
+    note: str
+
+
+def write(base: str, with_frames: bool) -> None:
+    """Write the report on what the workspace changed since ``base``, or, if that is empty, since it left main.
+
+    Raises:
+        GitError: if git cannot be asked.
+        UserError: if there is no result to report.
+    """
+    before, after = load(base or default_base()), load("")
+    comparison, reason = None, ""
+    try:
+        comparison = compare(before, after)
+    except UserError as error:  # the report is also written after a change of the data
+        reason = str(error)
+    plots, errors = draw_plots(before.name)
+    values = {
+        "title": f"{before.name} → {after.name}",
+        "changes": find_changes(),
+        "advice": ADVICE,
+        "parameters": difference("params", before.name),
+        "metrics": difference("metrics", before.name),
+        "comparison": comparison,
+        "reason": reason,
+        "plots": plots,
+        "errors": errors,
+        "frames": draw_frames(comparison) if comparison and with_frames else [],
+        "with_frames": with_frames,
+    }
+    with new_folder(OUT) as folder:
+        for name in ("report.md", "report.html"):
+            (folder / name).write_text(render(f"review/{name}.jinja", **values), encoding="utf-8")
+    print(f"{OUT}/report.md, {OUT}/report.html")
+
+
+def difference(kind: Literal["params", "metrics"], base: str) -> Table:
+    """Return the parameters or metrics that differ from ``base``, in the columns of DVC's own table."""
+    head = ["Path", "Param", base, "workspace"] if kind == "params" else ["Path", "Metric", base, "workspace", "Change"]
+    rows = []
+    for path, changes in sorted(json.loads(dvc(kind, "diff", "--json", base)).items()):
+        for name, change in sorted(changes.items()):
+            values = [change.get(key) for key in ("old", "new", "diff")[: len(head) - 2]]
+            if kind == "metrics":
+                values = [round(value, 5) if isinstance(value, float) else value for value in values]
+            rows.append([path, name, *("-" if value is None else str(value) for value in values)])
+    return Table(head, rows)
+
+
+def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
+    """Return the plots of dvc.yaml, each for ``base`` and the workspace together, and why some cannot be drawn."""
+    with tempfile.TemporaryDirectory() as folder:  # where DVC puts pictures, which are not used here
+        drawn = json.loads(dvc("plots", "diff", "--json", "--out", folder, base))
+    # As pictures, because as SVG elements of one page they would all define the same ids.
+    plots = [
+        (name, data_uri(vl_convert.vegalite_to_svg(part["content"]).encode(), "svg+xml"))
+        for name, parts in drawn["data"].items()
+        for part in parts
+        if part["type"] == "vega"
+    ]
+    return plots, ["{name} of {rev} cannot be drawn: {msg}".format(**failed) for failed in drawn.get("errors", [])]
+
+
+def draw_frames(comparison: Comparison) -> list[FrameSection]:
+    """Return pictures of the frames that changed most, and of those that are worst now."""
+    changed = comparison.changed.head(SHOWN_FRAMES)
+    worst = comparison.frames.sort_values("after", kind="stable").head(WORST)
+    found = []
+    for id, title, frames in (("changed", "Frames that changed most", changed), ("worst", "Worst frames", worst)):
+        pictures, note = [], "None." if frames.empty else ""
+        try:
+            stored = DVCFileSystem(rev=comparison.base.commit)
+            for drive, name, before, after, _ in frames.to_numpy().tolist():
+                frame = Frame("val", drive, name)
+                pictures.append((str(frame), draw_change(frame, before, after, stored)))
+        except (FileNotFoundError, DataIndexDirError):
+            note = NO_MORE
+        except (UserError, OSError, ValueError, DvcException) as error:
+            note = f"No more frames can be read: {error}."
+        found.append(FrameSection(id, title, pictures, note))
+    return found
+
+
+def draw_change(frame: Frame, before: float, after: float, stored: DVCFileSystem) -> str:
+    """Return a picture of a frame, its truth, and its predictions before (``stored`` by DVC) and after."""
+    drawn = val_pictures(frame)
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder, frame.label.name)
+        stored.get_file(str(PREDICTIONS / frame.prediction), str(old))
+        predicted = read_labels(old, drawn["frame"].size)
+    shown = {
+        "frame": drawn["frame"],
+        "truth": drawn["truth"],
+        f"before: mean IoU {before:.3f}": overlay(drawn["frame"], predicted),
+        f"after: mean IoU {after:.3f}": drawn["prediction"],
+    }
+    content = io.BytesIO()
+    panel(str(frame), shown).save(content, "PNG")
+    return data_uri(content.getvalue(), "png")

@@ -1,0 +1,101 @@
+"""Load the results to compare: those of a commit, an experiment or the workspace."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from segcore.files.scores import COUNTS, FRAME, SCORES, read_counts
+from segcore.repository.dvc import LOCK
+from segcore.repository.git import GitError, find_commit, git, is_shallow, read_at
+from segcore.runtime.errors import UserError
+
+MAIN, MAINS = "main", ("refs/heads/main", "refs/remotes/origin/main")
+
+
+class Result(NamedTuple):
+    """A result: its name and commit, its counts per frame and class, and the content of dvc.lock and evaluate.json.
+
+    The commit of the workspace is empty, as is the content of a missing file.
+    """
+
+    name: str
+    commit: str
+    counts: pd.DataFrame
+    lock: bytes
+    scores: bytes
+
+
+def load(name: str) -> Result:
+    """Return the result of a commit or an experiment, or of the workspace if ``name`` is empty.
+
+    Raises:
+        GitError: if git cannot be asked.
+        OSError: if the workspace has no counts.
+        UserError: if there is no such commit, it has no counts, or they are not what evaluate writes.
+    """
+    if not name:
+        counts = read_counts(COUNTS.read_bytes(), str(COUNTS))
+        lock, scores = (path.read_bytes() if path.exists() else b"" for path in (Path(LOCK), SCORES))
+        return Result("the workspace", "", counts, lock, scores)
+    commit = find_commit(name)
+    shown = commit[:7] if name == commit else name
+    table = read_at(commit, str(COUNTS))
+    if table is None:
+        raise UserError(f"{shown} has no {COUNTS}: it is older than this pipeline's metrics; name a different commit")
+    lock, scores = (read_at(commit, path) or b"" for path in (LOCK, str(SCORES)))
+    return Result(shown, commit, read_counts(table, f"{COUNTS} of {shown}"), lock, scores)
+
+
+def default_base() -> str:
+    """Return the commit that a change is compared with.
+
+    On a branch: the commit where it left main. On main: HEAD if the workspace has different counts, else the commit
+    before HEAD.
+
+    Raises:
+        GitError: if git cannot be asked.
+        UserError: if there is no commit before HEAD.
+    """
+    head = find_commit("HEAD")
+    mains = git("for-each-ref", "--format=%(refname)", *MAINS).decode().split()
+    left = {_merge_base(head, ref) for ref in mains}
+    branch = git("branch", "--show-current").decode().strip()  # empty where HEAD is detached
+    if branch != MAIN and left and head not in left:
+        return min(left, key=lambda base: int(git("rev-list", "--count", f"{base}..{head}")))
+    if COUNTS.read_bytes() != read_at(head, str(COUNTS)):
+        return head
+    before = git("rev-list", "--max-count=1", "--skip=1", "--first-parent", head).decode().strip()
+    if not before:
+        raise UserError(f"no commit before HEAD is here{_deepen()}, and the workspace has HEAD's metrics: name a BASE")
+    return before
+
+
+def check_same_frames(base: Result, new: Result) -> None:
+    """Raise :class:`UserError` unless both have the same frames with the same ground truth."""
+    truths = []
+    for result in (base, new):
+        truth = result.counts.set_index([*FRAME, "class"])
+        if not truth.index.is_unique:
+            raise UserError(f"{COUNTS} of {result.name}: duplicate row for one frame and class; run `dvc repro`")
+        truths.append((truth["tp"] + truth["fn"]).sort_index())
+    if not truths[0].equals(truths[1]):
+        before, after = (set(truth.index.droplevel("class")) for truth in truths)
+        what = f"different frames ({len(before ^ after)} are in only one of them)"
+        if before == after:
+            what = "different ground truth of the same frames"
+        raise UserError(
+            f"{base.name} and {new.name} are scored on {what}, and cannot be compared; run both with the same "
+            "fetch.source and section preprocess"
+        )
+
+
+def _merge_base(head: str, ref: str) -> str:
+    try:
+        return git("merge-base", head, ref).decode().strip()
+    except GitError:
+        raise UserError(f"{ref} and HEAD have no commit in common here{_deepen()}: name a BASE") from None
+
+
+def _deepen() -> str:
+    return " (the clone is shallow: `git fetch --unshallow`)" if is_shallow() else ""

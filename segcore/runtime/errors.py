@@ -1,0 +1,5 @@
+"""The one exception whose text is meant for the user."""
+
+
+class UserError(Exception):
+    """Something the user can put right. The text says what is wrong, where, and what to do."""

@@ -1,0 +1,238 @@
+"""The training loop.
+
+Every random choice is a function of (seed, step): the order of the frames, what augmentation draws, what dropout drops.
+With deterministic kernels the result is a function of parameters, data and code on one kind of hardware, and a run that
+goes on from the state after any step ends with the same weights as one that was never stopped.
+"""
+
+import copy
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segcore.dataset.classes import CLASSES
+from segcore.network.confusion import confusion_matrix
+from segcore.network.device import usable_precision
+from segcore.network.erfnet import ERFNet
+from segcore.network.iou import class_counts, mean_iou
+from segcore.network.tensors import FrameStore, Normalise, to_float, upload
+from segcore.runtime.errors import UserError
+from segcore.train import augment
+from segcore.train.cuda_graph import Recording, can_record
+from segcore.train.curves import Epoch
+from segcore.train.loss import class_weights, cross_entropy
+from segcore.train.optimizer import make_optimizers
+from segcore.train.pretrained import initialise
+from segcore.train.recipe import Recipe
+from segcore.train.schedule import average_share, learning_rate
+
+ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
+VALIDATION_BATCH = 8
+REMEDY = "choose a smaller train.lr, or train.precision=fp32"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The frames to train and to validate on, and the statistics of train: see :class:`segcore.files.arrays.Stats`."""
+
+    train: FrameStore
+    val: FrameStore
+    mean: list[float]
+    std: list[float]
+    share: list[float]
+
+
+class Step(NamedTuple):
+    """One step of the optimizer was done, on this many frames."""
+
+    frames: int
+
+
+class Validated(NamedTuple):
+    """One batch was validated, of this many frames."""
+
+    frames: int
+
+
+Event = Step | Validated | Epoch
+
+
+class Training:
+    """One training run on one device.
+
+    Iterate over :meth:`events` to run it. :attr:`network` is its result so far, :attr:`step` counts the steps done,
+    :attr:`curves` has the epochs done, :attr:`notes` are lines for the user about the start.
+    """
+
+    def __init__(self, recipe: Recipe, data: Data, device: torch.device) -> None:
+        """Set up network, optimizer and loss.
+
+        Raises:
+            UserError: if there are fewer train frames than one batch takes, or ``train.init`` cannot be used.
+        """
+        params = recipe.train
+        self.recipe, self.params, self.data, self.device = recipe, params, data, device
+        self.steps_per_epoch = len(data.train) // params.batch_size  # the frames left over differ from epoch to epoch
+        if not self.steps_per_epoch:
+            raise UserError(f"train.batch_size: {params.batch_size} is more than the {len(data.train)} train frames")
+        self.steps = params.epochs * self.steps_per_epoch
+        self.precision = usable_precision(params.precision, device)
+
+        torch.manual_seed(params.seed)
+        self.model = ERFNet(len(CLASSES), recipe.model.encoder_only).to(device)
+        self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.notes = initialise(self.model, params.init)
+        if self.precision != params.precision:
+            self.notes.append(f"{device} has no {params.precision}: computing in {self.precision}")
+        self.average = copy.deepcopy(self.model) if params.ema else None
+
+        self.lr = torch.zeros((), device=device)  # set by each step
+        self.optimizers = make_optimizers(params.optimizer, self.model, self.lr, params.weight_decay)
+        self.normalise = Normalise(data.mean, data.std, device)
+        self.weights = class_weights(params.class_weights, data.share).to(device)
+
+        self.step = 0
+        self.curves: list[Epoch] = []
+        self._losses = torch.zeros(self.steps_per_epoch, device=device)  # of the steps of this epoch
+        # The gradient of the encoder's upsampling may read values on the CPU, which a CUDA graph cannot do.
+        self._recordable = can_record(device) and not recipe.model.encoder_only
+        self._recording: Recording | None = None
+
+    @property
+    def network(self) -> ERFNet:
+        """The network to keep: the moving average of the weights if there is one."""
+        return self.average or self.model
+
+    def events(self) -> Iterator[Event]:
+        """Train from the current step, and yield an event after each step, each validated batch and each epoch.
+
+        At these moments :meth:`state` is complete, and the iteration may be abandoned.
+
+        Raises:
+            UserError: if a loss or a weight is not finite.
+        """
+        for number in range(len(self.curves) + 1, self.params.epochs + 1):
+            yield from self._train_one_epoch(number)
+            loss = self._mean_loss(number)
+            is_validated = number % self.params.validate_every == 0 or number == self.params.epochs
+            miou = (yield from self._validate()) if is_validated else None
+            lr = learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps)
+            self.curves.append(Epoch(number, loss, lr, miou))
+            yield self.curves[-1]
+        if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
+            raise UserError(f"the last step made weights that are not finite: {REMEDY}")  # no later loss would show it
+
+    def _train_one_epoch(self, number: int) -> Iterator[Step]:
+        self.model.train()
+        order = self._random(ORDER, number).permutation(len(self.data.train))
+        first = (number - 1) * self.steps_per_epoch
+        for i in range(self.step - first, self.steps_per_epoch):
+            index = torch.from_numpy(order[i * self.params.batch_size :][: self.params.batch_size])
+            self._losses[i] = self.train_step(index)
+            self.step += 1
+            yield Step(len(index))
+
+    def train_step(self, index: Tensor) -> Tensor:
+        """Do step :attr:`step` on the train frames ``index`` and return its loss, without waiting for the device."""
+        step = self.step
+        drawn = augment.draw(self.recipe.augment, len(index), self.data.train.size, self._random(AUGMENTATION, step))
+        rates = torch.tensor([learning_rate(self.params, step, self.steps), average_share(self.params.ema, step)])
+        inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, rates))
+        if self._recording is None and self._recordable:
+            self._recording = self._record(inputs)
+        torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
+        return (self._recording or self._learn)(*inputs)
+
+    def _learn(self, images: Tensor, labels: Tensor, theta: Tensor, factors: Tensor, rates: Tensor) -> Tensor:
+        """Augment a batch, take a step on it, and update the average of the weights. All of it runs on the device."""
+        lr, share = rates
+        self.lr.copy_(lr)
+        images, labels = augment.apply(to_float(images), labels, augment.Draws(theta, factors))
+        loss = self.optimise(self.normalise(images), labels)
+        if self.average is not None:
+            update_average(self.average, self.model, share)
+        return loss
+
+    def optimise(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on normalised frames B×3×H×W and their labels B×H×W; return the loss."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            scores = self.model(images)
+        loss = cross_entropy(scores, labels, self.weights)
+        self.model.zero_grad()
+        loss.backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return loss.detach()
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> Recording:
+        """Record the kernels of a step, and restore the state of the run."""
+        before = self.state()
+        recording = Recording(self._learn, *inputs)
+        self.restore(*before)
+        return recording
+
+    def _mean_loss(self, number: int) -> float:
+        # Losses are read once per epoch, because each read makes the CPU wait for the device.
+        losses = self._losses.cpu()
+        broken = (~losses.isfinite()).nonzero()
+        if len(broken):
+            raise UserError(
+                f"the loss is {losses[broken[0]].item()} in epoch {number}, step {int(broken[0]) + 1} of "
+                f"{self.steps_per_epoch}: {REMEDY}"
+            )
+        return losses.mean().item()
+
+    def _validate(self) -> Generator[Validated, None, float | None]:
+        """Return mIoU of :attr:`network` over the validation frames, at input size; ``None`` if no pixel counts."""
+        network = self.network.eval()
+        total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64, device=self.device)
+        for images, labels in self.data.val.batches(VALIDATION_BATCH):
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+            ):
+                scores = network(self.normalise(to_float(images)))
+                total += confusion_matrix(labels, scores.argmax(1), len(CLASSES))
+            yield Validated(len(images))
+        miou = float(mean_iou(class_counts(total.cpu().numpy())))
+        return None if math.isnan(miou) else miou
+
+    def _random(self, stream: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.params.seed, stream, number])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that the rest of the run depends on: copies of tensors on the CPU, and values for JSON."""
+        copies = {name: torch.empty(value.shape, dtype=value.dtype).copy_(value) for name, value in self._tensors()}
+        return copies, {"step": self.step, "curves": [asdict(epoch) for epoch in self.curves]}
+
+    def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Go back to what :meth:`state` returned."""
+        for name, value in self._tensors():
+            value.copy_(tensors[name])
+        self.step = about["step"]
+        self.curves = [Epoch(**epoch) for epoch in about["curves"]]
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every tensor that a step changes. They keep their addresses, as a CUDA graph requires."""
+        for name, network in (("model", self.model), ("average", self.average)):
+            if network is not None:
+                yield from ((f"{name}.{key}", value) for key, value in network.state_dict().items())
+        state = {weight: values for optimizer in self.optimizers for weight, values in optimizer.state.items()}
+        for name, parameter in self.model.named_parameters():
+            yield from ((f"optimizer.{name}.{key}", value) for key, value in state[parameter].items())
+        yield "losses", self._losses
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, share: Tensor) -> None:
+    """Move the weights of ``average`` towards those of ``model`` by ``share``; copy counters."""
+    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, share)
+        else:
+            old.copy_(new)

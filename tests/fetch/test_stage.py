@@ -1,0 +1,288 @@
+import hashlib
+import os
+import stat
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from stages.fetch import FetchParams, without_secrets
+from tests.support import tiny
+from tests.support.running import assert_fails, run_stage
+
+LINK = stat.S_IFLNK | 0o777
+
+
+def fetch(cwd: Path, source: str | Path, sha256: str | None = None, **options) -> subprocess.CompletedProcess:
+    """Run the stage for real in ``cwd``."""
+    return fetch_with(cwd, {"source": str(source), "sha256": sha256}, **options)
+
+
+def fetch_with(cwd: Path, section: object, **options) -> subprocess.CompletedProcess:
+    (cwd / "params.yaml").write_text(yaml.safe_dump({"fetch": section}))
+    return run_stage("fetch", cwd, **options)
+
+
+@pytest.fixture
+def expect_error(tmp_path):
+    """Run the stage where there is an old data/raw; it must say each of the texts, and change nothing in data/."""
+    old = {"raw/leftImg8bit/train/9/000009_image.jpg": b"an old frame", "raw/other": b"and more"}
+    tiny.write_folder(tmp_path / "data", old)
+
+    def run(*texts, section=None, **options):
+        done = fetch(tmp_path, **options) if section is None else fetch_with(tmp_path, section, **options)
+        assert done.stdout == ""
+        for text in ("error: ", *texts):
+            assert_fails(done, text)
+        assert tiny.contents(tmp_path / "data") == old
+        assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]
+        return done.stderr
+
+    return run
+
+
+def archived(folder: Path, changes: Mapping[str, bytes | None]) -> Path:
+    """An archive of the tiny data set with ``changes``; a change to ``None`` removes the file."""
+    files = {name: data for name, data in {**tiny.published(), **changes}.items() if data is not None}
+    return tiny.write_tar(folder / "x.tar.gz", tiny.under("idd20k_lite", files))
+
+
+# What is read
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "top"),
+    [
+        ("x.tar.gz", tiny.write_tar, "idd20k_lite"),
+        ("x.tgz", tiny.write_tar, ""),
+        ("x.tar", tiny.write_tar, "."),
+        ("x.ZIP", tiny.write_zip, "another name"),
+        ("x.zip", tiny.write_zip, ""),
+        ("folder", tiny.write_folder, "idd20k_lite"),
+        ("folder", tiny.write_folder, ""),
+    ],
+)
+def test_each_kind_of_source_gives_the_same_files(tmp_path, name, write, top):
+    junk = {
+        "README": b"", "gtFine/train/a/000001_inst_label.png": b"no picture", "leftImg8bit/train/.DS_Store": b"",
+    }  # fmt: skip
+    files = tiny.published() | junk
+    files = tiny.under(top, files) | {"__MACOSX/x/._000001_image.jpg": b""} if top else files
+    done = fetch(tmp_path, write(tmp_path / name, files))
+    assert done.returncode == 0, done.stderr
+    assert tiny.contents(tmp_path / "data") == tiny.under("raw", tiny.published())
+    size = sum(len(data) for data in tiny.published().values()) / 1e6
+    assert done.stdout == (
+        f"data/raw: train 3 frames of 2 drives, val 1 frames of 1 drives, test 1 frames of 1 drives; {size:.1f} MB\n"
+    )
+
+
+@pytest.mark.parametrize("endings", [True, False])
+def test_the_older_layout(tmp_path, endings):
+    source = tiny.write_tar(tmp_path / "x.tar.gz", tiny.under("idd_lite", tiny.older(endings=endings)))
+    done = fetch(tmp_path, source)
+    assert done.returncode == 0, done.stderr
+    expected = {name: data for name, data in tiny.published().items() if "/test/" not in name}
+    assert tiny.contents(tmp_path / "data/raw") == expected
+    assert "test 0 frames of 0 drives" in done.stdout
+
+
+def test_the_older_layout_without_drives(tmp_path):
+    done = fetch(tmp_path, tiny.write_folder(tmp_path / "source", tiny.older(flat=True)))
+    assert done.returncode == 0, done.stderr
+    found = tiny.contents(tmp_path / "data/raw")
+    assert len(found) == 8
+    frame = "leftImg8bit/train/{}/000003_image.jpg"
+    assert found[frame.format("train")] == tiny.published()[frame.format("b")]
+
+
+def test_an_old_data_raw_is_replaced_whole(tmp_path):
+    tiny.write_folder(tmp_path / "data/raw", {"leftImg8bit/train/9/000009_image.jpg": b"old"})
+    assert fetch(tmp_path, archived(tmp_path, {})).returncode == 0
+    assert tiny.contents(tmp_path / "data") == tiny.under("raw", tiny.published())
+
+
+def test_a_folder_is_copied_not_moved(tmp_path):
+    source = tiny.write_folder(tmp_path / "source", tiny.published())
+    assert fetch(tmp_path, "source").returncode == 0
+    assert tiny.contents(source) == tiny.published()
+
+
+def test_the_right_checksum_in_any_case(tmp_path):
+    source = archived(tmp_path, {})
+    assert fetch(tmp_path, source, hashlib.sha256(source.read_bytes()).hexdigest().upper()).returncode == 0
+
+
+def test_the_built_in_sample(tmp_path):
+    done = fetch(tmp_path, tiny.SAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert tiny.contents(tmp_path / "data/raw") == tiny.sample()
+
+
+@pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive of IDD-Lite")
+def test_idd_lite_as_published(tmp_path):
+    done = fetch(tmp_path, Path(os.environ["IDD_LITE_ARCHIVE"]).resolve())
+    assert done.returncode == 0, done.stderr
+    raw = tmp_path / "data/raw"
+    for split, frames, labels in [("train", 1403, 1403), ("val", 204, 204), ("test", 404, 0)]:
+        assert f"{split} {frames} frames" in done.stdout
+        assert len(list(raw.glob(f"leftImg8bit/{split}/*/*_image.jpg"))) == frames
+        assert len(list(raw.glob(f"gtFine/{split}/*/*_label.png"))) == labels
+    assert len([path for path in raw.rglob("*") if path.is_file()]) == 3618
+
+
+# Errors in params.yaml and in the source as a whole
+
+
+@pytest.mark.parametrize(
+    ("section", "texts"),
+    [
+        ({"sorce": "x", "source": "x"}, ["params.yaml: fetch.sorce: unknown parameter"]),
+        ({"source": 3}, ["params.yaml: fetch.source: ", "string", "it is 3"]),
+        ({"source": ""}, ["params.yaml: fetch.source: "]),
+        ({"source": "x", "sha256": "12ab"}, ["params.yaml: fetch.sha256: ", "it is '12ab'"]),
+        ({"sha256": None}, ["params.yaml: fetch.source: missing"]),
+    ],
+)
+def test_wrong_parameters(expect_error, section, texts):
+    expect_error(*texts, section=section)
+
+
+def test_a_missing_source(expect_error):
+    expect_error("no/such.tar.gz does not exist", "make data ARCHIVE=", "data/sample.tar.gz", source="no/such.tar.gz")
+
+
+def test_a_url_as_source_shows_no_secret(expect_error):
+    said = expect_error(
+        "a path was expected", "make data URL=https://host.org:8443/idd/idd-lite.tar.gz\n",
+        "fetch.source=data/idd-lite.tar.gz", source="https://me:word@host.org:8443/idd/idd-lite.tar.gz?token=abc#def",
+    )  # fmt: skip
+    assert not any(secret in said for secret in ("me:", "word", "abc", "def"))
+
+
+def test_a_source_of_an_unknown_kind(expect_error, tmp_path):
+    (tmp_path / "x.rar").write_bytes(b"Rar!")
+    expect_error("x.rar: an archive (.tar.gz, .tgz, .tar, .zip) or a folder was expected", source="x.rar")
+
+
+def test_a_wrong_checksum(expect_error, tmp_path):
+    source = archived(tmp_path, {})
+    found = hashlib.sha256(source.read_bytes()).hexdigest()
+    expect_error("x.tar.gz", f"expected {'0' * 64}, found {found}", source=source, sha256="0" * 64)
+
+
+def test_a_checksum_of_a_folder(expect_error, tmp_path):
+    tiny.write_folder(tmp_path / "source", tiny.published())
+    expect_error("fetch.sha256: it pins an archive, and source is a folder", source="source", sha256="0" * 64)
+
+
+def test_a_truncated_archive(expect_error, tmp_path):
+    source = archived(tmp_path, {})
+    source.write_bytes(source.read_bytes()[:-100])
+    expect_error("x.tar.gz: corrupt or truncated archive (", "download it again", source=source)
+
+
+def test_a_corrupt_archive(expect_error, tmp_path):
+    source = archived(tmp_path, {})
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    source.write_bytes(data)
+    expect_error("x.tar.gz: corrupt or truncated archive (", "download it again", source=source)
+
+
+def test_an_archive_without_idd_lite(expect_error, tmp_path):
+    source = tiny.write_zip(tmp_path / "x.zip", {"photos/sea.jpg": tiny.jpeg(), "notes.txt": b""})
+    expect_error("x.zip: no IDD-Lite in it; leftImg8bit/", "it has: notes.txt, photos/sea.jpg", source=source)
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (tiny.tar_member("/tmp/x_image.jpg"), "an absolute path"),
+        (tiny.tar_member("idd20k_lite/../../x_image.jpg"), "a path with `..`"),
+        (tiny.tar_member("idd20k_lite/leftImg8bit/test/d/1_image.jpg", tarfile.SYMTYPE, "/etc/passwd"), "a link"),
+        (tiny.tar_member("idd20k_lite/leftImg8bit/test/d/1_image.jpg", tarfile.LNKTYPE, "/etc/passwd"), "a link"),
+        (tiny.tar_member("idd20k_lite/device", tarfile.CHRTYPE), "a device"),
+        (tiny.zip_member("/tmp/x_image.jpg"), "an absolute path"),
+        (tiny.zip_member("../x_image.jpg"), "a path with `..`"),
+        (tiny.zip_member("leftImg8bit/test/d/1_image.jpg", LINK), "a link"),
+    ],
+)
+def test_hostile_archives(expect_error, tmp_path, member, reason):
+    if isinstance(member, tarfile.TarInfo):
+        source = tiny.write_tar(tmp_path / "x.tar.gz", tiny.published(), (member,))
+    else:
+        source = tiny.write_zip(tmp_path / "x.zip", tiny.published(), (member,))
+    before = {path.name for path in tmp_path.parent.iterdir()}
+    expect_error(f"{source.name}: refused: ", reason, source=source)
+    assert {path.name for path in tmp_path.parent.iterdir()} == before
+
+
+def test_a_link_in_a_folder(expect_error, tmp_path):
+    source = tiny.write_folder(tmp_path / "source", tiny.published())
+    (source / "leftImg8bit/test/d/000006_image.jpg").symlink_to("/etc/passwd")
+    expect_error("000006_image.jpg: a link or a special file", "cp -rL", source=source)
+
+
+def test_a_full_disk(expect_error, tmp_path):
+    large = {"leftImg8bit/test/d/000006_image.jpg": tiny.jpeg(size=(200, 200))}
+    source = archived(tmp_path, large)
+    said = expect_error("File too large", source=source, file_limit=4096)
+    assert "corrupt" not in said
+
+
+# Errors in the data set
+
+FRAME = "leftImg8bit/train/a/000001_image.jpg"
+LABEL = "gtFine/train/a/000001_label.png"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({LABEL: None}, f"{FRAME}: no label {LABEL}"),
+        ({FRAME: None}, f"{LABEL}: no frame for this label"),
+        ({FRAME: tiny.jpeg()[:-20]}, f"{FRAME}: unreadable (image file is truncated"),
+        ({FRAME: b"\xff\xd8\xff" + bytes(100)}, f"{FRAME}: "),
+        ({LABEL: tiny.png(np.full((6, 8), 7, np.uint8))}, f"{LABEL}: class ids 0 to 6 and 255 were expected; it"),
+        ({LABEL: tiny.png(np.zeros((6, 8, 3), np.uint8))}, f"{LABEL}: one channel of 8 bits was expected; its mode"),
+        ({LABEL: tiny.png(np.zeros((6, 8), np.uint16))}, f"{LABEL}: one channel of 8 bits was expected; its mode is I"),
+        ({LABEL: tiny.png(tiny.ids(size=(6, 8)))}, f"{LABEL}: 6×8 pixels; its frame has 8×6"),
+        ({FRAME: tiny.jpeg(mode="L")}, f"{FRAME}: an RGB picture was expected; its mode is L"),
+        ({"leftImg8bit/test/d/000005_image.jpg": None}, "test: no frames"),
+        ({"leftImg8bit/test/c/000006_image.jpg": tiny.jpeg()}, "drive c: in test and val; the splits must share no"),
+    ],
+)
+def test_a_problem_in_the_data_set(expect_error, tmp_path, changes, text):
+    said = expect_error(text, source=archived(tmp_path, changes))
+    assert "x.tar.gz: 1 problem in the data set" in said
+
+
+def test_a_long_list_of_problems_is_cut(expect_error, tmp_path):
+    lonely = {f"gtFine/train/a/{number:06}_label.png": tiny.png(tiny.ids()) for number in range(100, 125)}
+    said = expect_error("25 problems in the data set", "  … and 5 more\n", source=archived(tmp_path, lonely))
+    assert said.count("no frame for this label") == 20
+
+
+# In detail
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://bucket/idd-lite.tar.gz", "s3://bucket/idd-lite.tar.gz"),
+        ("https://token@host", "https://host"),
+        ("https://host?key=1", "https://host"),
+        ("http://[bad/x@y#z", "http://[bad/x@y"),
+    ],
+)
+def test_without_secrets(url, shown):
+    assert without_secrets(url) == shown
+
+
+def test_the_checksum_may_be_left_out():
+    assert FetchParams(source="x").sha256 is None

@@ -1,0 +1,37 @@
+"""An HTML page as its reader sees it."""
+
+import base64
+from html.parser import HTMLParser
+
+
+class Page(HTMLParser):
+    """The pictures of a page by name, its text, the rows of its tables, and all that it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.pictures: dict[str, tuple[str, bytes]] = {}
+        self.references: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self.feed(text)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.lasttag in ("td", "th") and data.strip():
+            self.rows[-1].append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        named = {name: value or "" for name, value in attrs}
+        if tag == "tr":
+            self.rows.append([])
+        self.references += [named[name] for name in ("src", "href", "xlink:href", "data", "srcset") if name in named]
+        if tag == "img":
+            kind, content = named["src"].removeprefix("data:image/").split(";base64,")
+            self.pictures[named["alt"]] = kind, base64.b64decode(content)
+
+    def is_whole(self) -> bool:
+        """Return whether the page needs no other file and no network."""
+        outside = [reference for reference in self.references if not reference.startswith(("data:", "#"))]
+        return not outside and not self.tags & {"script", "link", "iframe", "object", "base"}

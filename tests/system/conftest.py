@@ -1,0 +1,12 @@
+"""The tests of this folder run DVC and processes for real: `make check` leaves them out."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder as slow; pytest hands over all that it collected."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)

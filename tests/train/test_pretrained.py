@@ -1,0 +1,204 @@
+"""Weights to start from: the published key layouts, and what is taken from a file."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from segcore.network.erfnet import ERFNet
+from segcore.train.pretrained import load_pretrained
+from tests.support import published
+from tests.support.published import State, network, saved, saved_as_before_1_6, saved_as_ours, without
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+ENCODER = "encoder.output_conv"
+DECODER = "decoder.output_conv"
+FRAMES = torch.rand(2, 3, 16, 32, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(autouse=True)
+def fixed_start():
+    torch.manual_seed(5)
+
+
+# The layout
+
+
+def test_names_shapes_and_order_are_those_of_the_published_weights():
+    ours = [(name, tuple(value.shape)) for name, value in ERFNet(20).state_dict().items()]
+    assert ours == list(published.full(20).items())
+
+
+def test_the_encoder_for_imagenet_has_the_names_and_shapes_of_ours():
+    ours = {
+        f"module.features.{name}": tuple(value.shape)
+        for name, value in ERFNet(7, encoder_only=True).state_dict().items()
+        if not name.startswith(ENCODER)
+    }
+    linear = {"module.classifier.linear.weight": (1000, 128), "module.classifier.linear.bias": (1000,)}
+    assert ours | linear == published.imagenet()
+
+
+# What is taken
+
+
+def scores(model: ERFNet) -> Tensor:
+    with torch.inference_mode():
+        return model.eval()(FRAMES)
+
+
+def as_safetensors(path: Path, state: State) -> Path:
+    path = path.with_suffix(".safetensors")
+    save_file(state, path)
+    return path
+
+
+def as_checkpoint(path: Path, state: State) -> Path:
+    around = {
+        "epoch": 3,
+        "arch": "erfnet",
+        "best_prec1": 1.5,
+        "optimizer": {"state": {}, "param_groups": [{"lr": 1.0}]},
+    }
+    return saved(path, around | {"state_dict": state})
+
+
+def from_data_parallel(path: Path, state: State) -> Path:
+    return saved(path, {f"module.{name}": value for name, value in state.items()})
+
+
+def as_saved_from_cuda_by_pytorch_0_3(path: Path, state: State) -> Path:
+    """Write it like the published files: DataParallel, CUDA storages, tensors rebuilt in the old way, no counters."""
+
+    class Old:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor
+
+        def __reduce__(self) -> tuple:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                storage = self.tensor.storage()
+            return torch._utils._rebuild_tensor, (storage, 0, tuple(self.tensor.shape), self.tensor.stride())
+
+    old = {f"module.{name}": Old(value) for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    saved_as_before_1_6(path, {"epoch": 3, "state_dict": old})
+    data = path.read_bytes()
+    for on_cpu, on_cuda in {
+        b"ctorch\nFloatStorage": b"ctorch.cuda\nFloatStorage",
+        b"X\x03\0\0\0cpu": b"X\x06\0\0\0cuda:0",  # a string, with its length before it
+    }.items():
+        assert on_cpu in data
+        data = data.replace(on_cpu, on_cuda)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "taken"),
+    [
+        (saved_as_ours, 345),
+        (as_safetensors, 345),
+        (saved, 345),
+        (as_checkpoint, 345),
+        (from_data_parallel, 345),
+        (saved_as_before_1_6, 345),
+        (as_saved_from_cuda_by_pytorch_0_3, 345 - 39),  # one counter for each batch normalisation
+    ],
+)
+def test_a_network_of_the_same_classes_is_taken_whole(tmp_path, write, taken):
+    source = ERFNet(7)
+    source.load_state_dict(network())
+    path = write(tmp_path / "weights.pth", source.state_dict())
+    model = ERFNet(7)
+    assert not torch.equal(scores(model), scores(source))
+    assert load_pretrained(path, model) == [f"{path}: {taken} tensors taken"]
+    assert torch.equal(scores(model), scores(source))
+
+
+def test_counters_missing_in_the_file_stay_at_zero(tmp_path):
+    state = {name: value for name, value in network().items() if not name.endswith("num_batches_tracked")}
+    model = ERFNet(7)
+    load_pretrained(saved(tmp_path / "weights.pth", state), model)
+    assert model.encoder.initial_block.bn.num_batches_tracked == 0
+
+
+def test_classifiers_for_a_different_number_of_classes_are_not_taken(tmp_path):
+    state, model = network(20), ERFNet(7)
+    said, before = load(model, saved(tmp_path / "weights.pth", state))
+    left = " left at its start: the file has it for 20 classes, not 7"
+    assert said == ["341 tensors taken", ENCODER + left, DECODER + left]
+    assert_taken(model, state, before, left=(ENCODER, DECODER))
+
+
+def test_a_network_on_an_encoder_for_imagenet_lacks_a_classifier(tmp_path):
+    state, model = without(network(), ENCODER), ERFNet(7)
+    said, before = load(model, saved(tmp_path / "weights.pth", state))
+    assert said == ["343 tensors taken", f"{ENCODER} left at its start: the file has none"]
+    assert_taken(model, state, before, left=(ENCODER,))
+
+
+def test_the_encoder_for_imagenet(tmp_path):
+    state, model = published.tensors(published.imagenet()), ERFNet(7)
+    reordered = dict(reversed(state.items()))
+    said, before = load(model, as_checkpoint(tmp_path / "encoder.pth.tar", reordered))
+    assert said == [
+        "255 tensors taken",
+        "classifier.linear not taken: it is for the classes of ImageNet",
+        "decoder left at its start: the file has the encoder only",
+        f"{ENCODER} left at its start: the file has none",
+    ]
+    ours = {name.removeprefix("module.features."): value for name, value in state.items() if "features" in name}
+    assert_taken(model, ours, before, left=(ENCODER, "decoder"))
+
+
+def test_our_encoder_in_the_whole_network(tmp_path):
+    state, model = without(network(), "decoder"), ERFNet(7)
+    said, before = load(model, saved_as_ours(tmp_path / "encoder", state))
+    assert said == ["257 tensors taken", "decoder left at its start: the file has the encoder only"]
+    assert_taken(model, state, before, left=("decoder",))
+
+
+def test_the_whole_network_in_an_encoder_alone(tmp_path):
+    state, model = network(), ERFNet(7, encoder_only=True)
+    said, before = load(model, saved(tmp_path / "weights.pth", state))
+    assert said == ["257 tensors taken", "decoder not taken: with model.encoder_only there is none"]
+    assert_taken(model, without(state, "decoder"), before, left=())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_fp32(tmp_path, dtype):
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in network().items()}
+    model = ERFNet(7)
+    _, before = load(model, saved(tmp_path / "weights.pth", state))
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert_taken(model, {name: value.to(before[name].dtype) for name, value in state.items()}, before, left=())
+
+
+def test_the_model_keeps_its_tensors_and_their_memory_format(tmp_path):
+    def places() -> dict[str, tuple]:
+        return {name: (value.data_ptr(), value.stride()) for name, value in model.state_dict().items()}
+
+    state, model = network(), ERFNet(7).to(memory_format=torch.channels_last)
+    before = places()
+    assert before["encoder.initial_block.conv.weight"][1] == (27, 1, 9, 3)
+    load(model, saved(tmp_path / "weights.pth", state))
+    assert places() == before
+    assert_taken(model, state, {}, left=())
+
+
+def load(model: ERFNet, path: Path) -> tuple[list[str], State]:
+    """Load it; return the lines for the user, without the path, and the model's state before."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first, *others = load_pretrained(path, model)
+    return [first.removeprefix(f"{path}: "), *others], before
+
+
+def assert_taken(model: ERFNet, state: State, before: State, left: tuple[str, ...]) -> None:
+    """Assert that the layers in ``left`` are as before, and all others as in ``state``, bit for bit."""
+    for name, value in model.state_dict().items():
+        expected = before if name.startswith(left) else state
+        assert torch.equal(value, expected[name]), name
