@@ -1,19 +1,19 @@
-# One command each for the things people do here; `make help` lists them.
+# One target per common task; `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 # DVC runs the stages with whatever `python` it finds first, so the environment comes first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# By way of the environment and unexpanded, so that neither make nor the shell reads what is in them.
+# Passed on through the environment, unexpanded, so that neither make nor the shell interprets their values.
 override ARCHIVE := $(value ARCHIVE)
 override URL := $(value URL)
-# Not from the environment, where such common names may mean something else.
+# Only from the command line: in the environment, such common names may mean something else.
 override BASE := $(if $(filter command,$(origin BASE)),$(value BASE))
 override PICTURES := $(if $(filter command,$(origin PICTURES)),$(value PICTURES),yes)
 export ARCHIVE URL BASE PICTURES
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro sample test review gate lint format data lock clean
+.PHONY: help install repro sample check test review gate lint format data lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,22 +27,25 @@ install: .venv/installed .venv/vega.js  ## make .venv and install requirements.l
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-# What the page of `dvc plots show` draws with, and would else fetch from the network.
+# The JavaScript that the page of `dvc plots show` would otherwise load from the network.
 .venv/vega.js: .venv/installed
 	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))' > $@.partial
 	@mv $@.partial $@
 
 repro: install  ## run what changed in the pipeline, then print the scores and where the pictures are
 	$(BIN)/python -m dvc repro
-	@$(BIN)/python -m segcore.scoreboard
+	@$(BIN)/python -m segcore scores
 
-sample: install  ## prove that the pipeline runs: two epochs on the built-in sample, elsewhere, whatever params.yaml names
-	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.yaml --set-param fetch.sha256=null \
+sample: install  ## run two epochs on the built-in sample in a temporary folder, whatever params.yaml says
+	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.tar.gz --set-param fetch.sha256=null \
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
 	@$(BIN)/python -m dvc metrics diff --all HEAD sample
 
-test: install  ## run all tests
-	$(BIN)/python -m pytest
+check: lint  ## lint and the fast tests, in a minute
+	$(BIN)/python -m pytest -m 'not slow and not system'
+
+test: install  ## run all tests but soak tests and those that start servers, which only .ci/run runs
+	$(BIN)/python -m pytest -m 'not system'
 
 data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz, or URL='https://...'
 	@if [[ -n $$URL ]]; then $(BIN)/python -m dvc get-url --force "$$URL" data/idd-lite.tar.gz; \
@@ -54,17 +57,19 @@ data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz,
 	$(BIN)/python -m dvc add data/idd-lite.tar.gz
 	@echo 'now: dvc exp run -S fetch.source=data/idd-lite.tar.gz'
 
-review: install  ## say what the workspace changed, in review/: make review BASE=main; with PICTURES=no no frames
+review: install  ## report what the workspace changed, in review/: make review BASE=main; PICTURES=no leaves out frames
 	@case $$PICTURES in yes) options=();; no) options=(--without-pictures);; \
 	    *) echo "PICTURES is $$PICTURES: yes or no" >&2; exit 1;; esac; \
-	$(BIN)/python -m segcore.review "$${options[@]}" -- $${BASE:+"$$BASE"}
+	$(BIN)/python -m segcore review "$${options[@]}" -- $${BASE:+"$$BASE"}
 
-gate: install  ## fail if the committed metrics are not of this code and these parameters
-	@$(BIN)/python -m segcore.gate
+gate: install  ## fail if the committed metrics were not made from this code and these parameters
+	@$(BIN)/python -m segcore gate
 
-lint: install  ## check style
+lint: install  ## check style, types and layers
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: install  ## apply style
 	$(BIN)/python -m ruff check --fix .
@@ -75,4 +80,4 @@ lock:  ## renew requirements.lock (needs uv)
 	    --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv and caches; DVC's outputs and cache stay
-	rm -rf .venv .hypothesis .pytest_cache .ruff_cache
+	rm -rf .venv .coverage .hypothesis .pytest_cache .ruff_cache
