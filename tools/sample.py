@@ -19,7 +19,7 @@ from segcore.runtime import console, outputs
 from tools.scenes.street import KINDS, Street
 
 SEED = 4
-DRIVES = {"train": (10, 2), "val": (12, 1), "test": (2, 2)}  # the drives of each split, and the frames of each drive
+DRIVES = {"train": (9, 2), "val": (12, 1), "test": (2, 2)}  # the drives of each split, and the frames of each drive
 STEP = 14.0  # metres from one frame to the next
 
 
