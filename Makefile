@@ -13,7 +13,7 @@ override PICTURES := $(if $(filter command,$(origin PICTURES)),$(value PICTURES)
 export ARCHIVE URL BASE PICTURES
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro sample check test review gate lint format data lock clean
+.PHONY: help install repro sample check fast test review gate lint format data lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -41,8 +41,11 @@ sample: install  ## run two epochs on the built-in sample in a temporary folder,
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
 	@$(BIN)/python -m dvc metrics diff --all HEAD sample
 
-check: lint  ## lint and the fast tests, in a minute
-	$(BIN)/python -m pytest -m 'not slow and not system'
+check: install  ## lint and the fast tests, in a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast
+
+fast: install
+	$(BIN)/python -m pytest -m 'not slow and not system' --dist=worksteal --ignore=tests/benchmarks --ignore=tests/system
 
 test: install  ## run all tests but soak tests and those that start servers, which only .ci/run runs
 	$(BIN)/python -m pytest -m 'not system'

@@ -34,6 +34,7 @@ def test_help_lists_all_commands():
     assert all(f"│ {name} " in said for name in COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

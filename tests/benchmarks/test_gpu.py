@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from benchmarks import gpu
 from tests.support.running import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = "--epochs 1 --batch 4 --height 16 --no-benchmarks"
 
 
@@ -21,7 +23,6 @@ def test_all_tests_that_need_a_gpu_are_run():
     assert marked == {ROOT / name for name in gpu.GPU_TESTS}
 
 
-@pytest.mark.slow
 def test_a_rehearsal_on_the_cpu_passes_all_checks(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
     app = typer.Typer()

@@ -19,6 +19,8 @@ from segcore.network import device, tensors
 from segcore.train import loop
 from tests.support.tiny_training import CPU, make, write_inputs
 
+pytestmark = pytest.mark.slow
+
 
 def note_times(folder: Path, units: float):
     """Return work that writes a file with the times of its start and its end."""

@@ -145,6 +145,7 @@ def test_the_same_facts_give_the_same_bytes(project):
     assert card(project) == card(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -24,6 +24,8 @@ from tests.support.protocol import nearest, random_pair, reference_iou
 from tests.support.running import assert_fails, run_stage
 from tests.support.tiny import contents
 
+pytestmark = pytest.mark.slow
+
 SIZE = (32, 64)
 
 

@@ -29,6 +29,8 @@ from stages import fetch
 from tests.support import tiny
 from tests.support.running import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18}
 REPEATABLE = {"derandomize": True, "database": None, "deadline": None}
 FRAME = "leftImg8bit/train/a/000001_image.jpg"

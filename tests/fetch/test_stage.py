@@ -14,6 +14,8 @@ from stages.fetch import FetchParams, without_secrets
 from tests.support import tiny
 from tests.support.running import assert_fails, run_stage
 
+pytestmark = pytest.mark.slow
+
 LINK = stat.S_IFLNK | 0o777
 
 

@@ -172,6 +172,7 @@ def test_the_stage_writes_all_its_outputs(tmp_path, raw):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -188,6 +189,7 @@ def test_a_wrong_parameter_stops_the_stage_before_any_work(tmp_path, raw, text, 
     assert not (tmp_path / "data/arrays").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_arrays_and_no_debris(tmp_path, raw):
     write_params(tmp_path)
     assert run_stage("preprocess", tmp_path).returncode == 0
@@ -205,6 +207,7 @@ def test_missing_frames_are_told(tmp_path):
     assert "data/raw: no train frames" in done.stderr
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     """Peak memory of 100 and of 1,000 frames; the arrays of the 900 more take 184 MB."""
     peaks = []

@@ -173,6 +173,7 @@ def test_the_changed_files_of_a_folder_are_named(project, ask):
     assert "changed since" not in ask().text  # no commit has this dvc.lock
 
 
+@pytest.mark.slow
 def test_a_folder_has_the_digest_that_dvc_records(own_git, tmp_path):
     files = ("loop.py", "card.jinja", "sub/data.py")
     ignored = ("loop.py~", ".loop.py.swp", "__pycache__/loop.cpython-311.pyc", "sub/.ipynb_checkpoints/data.py")

@@ -63,6 +63,7 @@ def area(path, colour):
     return int((np.asarray(Image.open(path)) == colour).all(axis=2).sum())
 
 
+@pytest.mark.slow
 def test_pictures_are_named_by_rank_and_the_same_each_time(tmp_path, monkeypatch):
     make_project(tmp_path)
     result = run(tmp_path)
@@ -96,6 +97,7 @@ def test_no_test_frames_wanted(tmp_path, monkeypatch):
     assert set(renders(tmp_path)) == {"contact_sheet.png", "val_worst_1.png", "val_median_1.png", "val_best_1.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["predictions/val/9/050_label.png", "native/leftImg8bit/val/6/3_image.jpg"])
 def test_a_missing_file_leaves_the_old_pictures(tmp_path, lost):
     make_project(tmp_path)

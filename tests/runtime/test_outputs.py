@@ -103,6 +103,7 @@ def test_an_output_that_was_not_made_is_an_error_and_nothing_changes(tmp_path):
     assert tree(tmp_path) == {"a": "old", "b": "old"}
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_leaves_outputs_whole_or_a_folder_missing_and_the_next_run_removes_debris(tmp_path):
     for step in itertools.count():
         root = old_outputs(tmp_path / str(step))
@@ -123,6 +124,7 @@ def test_a_kill_at_any_step_leaves_outputs_whole_or_a_folder_missing_and_the_nex
     assert step >= 10
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_step_leaves_all_old_or_all_new_and_no_debris(tmp_path):
     seen = set()
     for step in itertools.count():

@@ -41,7 +41,7 @@ def test_an_experiment_in_the_workspace(workspace, finished):
     assert workspace.dvc("metrics", "diff") == ""
 
 
-@pytest.mark.parametrize("mode", ["--temp", "--queue"])
+@pytest.mark.parametrize("mode", ["--temp", pytest.param("--queue", marks=pytest.mark.system)])
 def test_an_experiment_elsewhere_has_its_own_code_and_data(workspace, mode):
     with tarfile.open(workspace.root / "data/idd-lite.tar.gz", "w:gz") as archive:
         archive.add(workspace.root / "data/raw", "idd20k_lite")

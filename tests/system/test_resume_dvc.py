@@ -118,6 +118,7 @@ def test_killed_in_a_temporary_folder(interrupted, undisturbed):
     assert saved_steps(interrupted.root) == []
 
 
+@pytest.mark.system
 def test_killed_in_the_queue(interrupted, undisturbed):
     interrupted.dvc("exp", "run", "--queue", "--name=longer", SETTING)
     step = run_and_kill(interrupted, "dvc", "queue", "start")

@@ -13,6 +13,8 @@ from tests.support import tiny
 from tools import sample
 from tools.scenes.street import KINDS
 
+pytestmark = pytest.mark.slow
+
 # IDD-Lite's own, over its train split, in %
 PUBLISHED = np.array([32.4, 2.2, 1.3, 8.1, 11.2, 26.0, 18.9])
 

@@ -163,6 +163,7 @@ def assert_holds(process: subprocess.Popen) -> None:
     assert process.stdout.readline() == b"held\n"
 
 
+@pytest.mark.slow
 def test_one_process_holds_them_until_it_ends_in_any_way(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "LOCK_TIMEOUT", 0.2)
     with holder(tmp_path) as other:
@@ -174,6 +175,7 @@ def test_one_process_holds_them_until_it_ends_in_any_way(tmp_path, monkeypatch):
     assert load(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_gets_them_when_the_holder_ends(tmp_path):
     """The holder removes the lock that the second process waits for."""
     with holder(tmp_path) as first:
@@ -191,6 +193,7 @@ def has_open(process: subprocess.Popen, path: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_those_not_written_for_a_week_are_removed_unless_a_process_holds_them(tmp_path):
     for name in ("old", "new"):
         with checkpoint.hold(name, tmp_path) as checkpoints:

@@ -51,6 +51,7 @@ def same(a: ERFNet, b: ERFNet) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder_only", [False, True])
 def test_it_learns(encoder_only):
     run = make(epochs=30, validate_every=30, encoder_only=encoder_only)
@@ -59,6 +60,7 @@ def test_it_learns(encoder_only):
     assert run.curves[-1].val_miou > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_twice_bit_for_bit(precision):
     first, second, other = (make(precision=precision, ema=0.9, seed=seed) for seed in (1, 1, 2))
@@ -78,6 +80,7 @@ STATEFUL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", STATEFUL)
 def test_a_run_that_goes_on_from_the_state_at_any_event_ends_the_same(changes):
     whole = make(**changes)
@@ -108,6 +111,7 @@ class Played:
         return self.result.copy_(self.function(*self.inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", STATEFUL)
 def test_recording_a_step_does_not_change_the_run(changes, monkeypatch):
     plain, recorded = make(**changes), make(**changes)
@@ -202,6 +206,7 @@ def test_weights_that_the_last_step_broke_are_not_kept(monkeypatch):
         finish(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "changes"),
     [

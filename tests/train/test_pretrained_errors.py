@@ -41,6 +41,7 @@ def refusal(path: Path, encoder_only: bool = False) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

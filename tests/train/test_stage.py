@@ -16,6 +16,8 @@ from tests.support.running import assert_fails
 from tests.support.tiny import contents
 from tests.support.tiny_training import stage, write_inputs, write_params
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def workspace(tmp_path):
