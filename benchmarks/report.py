@@ -1,4 +1,4 @@
-"""What a benchmark reports: a table on the terminal, and a JSON file that docs/results.md quotes."""
+"""Report the result of a benchmark: a table on the terminal, and a JSON file that docs/results.md quotes."""
 
 import json
 import platform

@@ -30,14 +30,14 @@ WORST = 5  # drives to name
 
 
 class FetchSource(Strict):
-    """What the card needs of section ``fetch``."""
+    """The parameter of section `fetch` that the card needs."""
 
     model_config = ConfigDict(extra="ignore")
     source: str
 
 
 class PreprocessValidation(Strict):
-    """What the card needs of section ``preprocess``."""
+    """The parameter of section `preprocess` that the card needs."""
 
     model_config = ConfigDict(extra="ignore")
     validation: str

@@ -1,4 +1,4 @@
-"""What is odd in a data set: frames with an unusual mix of classes, and frames that are nearly the same picture."""
+"""Find frames with an unusual mix of classes, and frames that are nearly the same picture."""
 
 from typing import NamedTuple
 

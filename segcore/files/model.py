@@ -28,7 +28,7 @@ class NotOurs(ValueError):
 
 
 class Record(Strict):
-    """What made a model: everything that its bytes depend on, and nothing that differs between equal runs."""
+    """The record of a model: everything that its bytes depend on, and nothing that differs between equal runs."""
 
     model_config = ConfigDict(extra="ignore")
     classes: list[str]

@@ -1,4 +1,4 @@
-"""Which frames are trained on, validated on and tested on."""
+"""Choose the frames of train, val and test."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which frames are worth a look: the worst, the median and the best of val, by the mean IoU of the single frame."""
+"""Rank validation frames by the mean IoU of the single frame, and choose the worst, the median and the best."""
 
 from math import ceil
 from pathlib import Path

@@ -50,7 +50,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed between two results.
+    """The change between two results.
 
     ``lines`` begin with mIoU. ``frames`` has the columns drive, frame, mean IoU before, after, and its change;
     ``changed`` has the rows whose change is not 0, the largest first. ``seeds`` are the scores of each seed of the
@@ -66,7 +66,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """What was compared: results, frames and drives."""
+        """The two results, and how many frames and drives they are scored on."""
         drives, frames = self.base.counts["drive"].nunique(), self.base.counts.groupby(FRAME).ngroups
         few = f"; fewer than {bootstrap.MIN_DRIVES} drives are too few for an interval"
         few = few if drives < bootstrap.MIN_DRIVES else ""
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def noise(self) -> str:
-        """What the intervals leave out: how much the scores of seeds differ."""
+        """The part that the intervals leave out: how much the scores of seeds differ."""
         about = "Each interval is computed on its own, and says how much the choice of drives could change the result."
         recipe, count = f"{self.base.name}'s recipe", len(self.seeds)
         if count < 2:

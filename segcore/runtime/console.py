@@ -1,4 +1,4 @@
-"""What a command prints: errors as one message without a traceback, and progress."""
+"""Print errors as one message without a traceback, and show progress."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What training prints while it runs: a line per epoch, and a progress bar on a terminal."""
+"""Print a line per epoch during training, and a progress bar on a terminal."""
 
 import sys
 import time

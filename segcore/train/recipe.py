@@ -1,4 +1,4 @@
-"""What makes a model: the sections `train`, `model` and `augment` of params.yaml."""
+"""The recipe of a model: the sections `train`, `model` and `augment` of params.yaml."""
 
 from pathlib import Path
 from typing import Any, Literal

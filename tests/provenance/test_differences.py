@@ -14,6 +14,7 @@ import yaml
 
 from segcore.network import device
 from segcore.provenance.differences import digest
+from tests.support import old_layout
 from tests.support.provenance_project import ARRAYS, LOOP, MODEL, OTHER, PACKAGE, SCRIPT, VAL, md5, recorded_params
 
 
@@ -194,45 +195,11 @@ def test_a_folder_has_the_digest_that_dvc_records(own_git, tmp_path):
     assert digest(Path("code")) != recorded["md5"]
 
 
-# As it was before the modules of segcore were moved into packages, but for most of the files.
-OLD_LOCK = """\
-schema: '2.0'
-stages:
-  train:
-    cmd: exec python -m stages.train
-    deps:
-    - path: data/arrays/stats.json
-      hash: md5
-      md5: 4bf43c2ceeab98872c58365678b0557c
-      size: 332
-    - path: segcore/arrays.py
-      hash: md5
-      md5: 1e7080373386001018243cf51e7e15f6
-      size: 5685
-    - path: stages/train.py
-      hash: md5
-      md5: 5b2afc94378b999813d15cd7b2c95933
-      size: 6018
-    params:
-      params.yaml:
-        model:
-          encoder_only: false
-    outs:
-    - path: data/model/erfnet.safetensors
-      hash: md5
-      md5: {}
-      size: 8318368
-    - path: metrics/train.json
-      hash: md5
-      md5: 8e1f2f1ba2d4b4ac08b1f6b4b1a1c9d1
-      size: 120
-"""
-
-
 def test_results_from_before_the_change_of_layout_are_read(project, ask):
-    Path("dvc.lock").write_text(OLD_LOCK.format(project.md5))
+    Path("dvc.lock").write_text(old_layout.LOCK.replace(old_layout.MODEL_MD5, project.md5))
     brought = project.commit("results of the old layout")
     answer = ask()
     assert answer.commits == {brought: "main"}
-    assert answer.not_same == {"segcore/arrays.py": "missing", SCRIPT: md5(SCRIPT)}
+    gone = dict.fromkeys(("data/random_start.yaml", "segcore/loss.py", "segcore/training.py"), "missing")
+    assert answer.not_same == gone | {SCRIPT: md5(SCRIPT)}
     assert answer.commands[-1] == "dvc repro train"

@@ -24,6 +24,7 @@ SCORES = """{
 }
 """
 
+MODEL_MD5 = "476aaffaccbdd57eb56b37ae7827b502"
 LOCK = """schema: '2.0'
 stages:
   train:
