@@ -1,6 +1,7 @@
 """Train ERFNet."""
 
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING
 
 from segcore.runtime import console, signals
@@ -55,16 +56,17 @@ def main() -> None:
         record = make_record(run)
         inputs = record | {"val": {name: md5(ARRAYS / name) for name in VALIDATED_ON}}
         name = checkpoint.fingerprint(inputs, Path(__file__))
-        with checkpoint.hold(name) as checkpoints:
+        with signals.defer(announce=True) as arrived, checkpoint.hold(name) as checkpoints:
             with (
                 curves.live_curves() as rewrite_curves,
                 new_outputs(MODEL, curves.METRICS, curves.CURVES) as [model_file, metrics_file, curves_file],
             ):
-                train(run, checkpoints, rewrite_curves)
+                train(run, checkpoints, arrived, rewrite_curves)
                 save_weights(model_file, run.network.state_dict(), record)
                 curves.write_metrics(metrics_file, run.curves[-1])
                 curves.write_curves(curves_file, run.curves)
             checkpoints.remove()
+            arrived.clear()  # ignore signals that came after the last step: the model is complete
 
 
 def load_data(where: "torch.device") -> "Data":
@@ -78,10 +80,16 @@ def load_data(where: "torch.device") -> "Data":
     return Data(train, val, mean=stats.mean, std=stats.std, share=list(stats.share.values()))
 
 
-def train(run: "Training", checkpoints: "Checkpoints", rewrite_curves: "Callable[[list[Epoch]], None]") -> None:
+def train(
+    run: "Training",
+    checkpoints: "Checkpoints",
+    arrived: list[Signals],
+    rewrite_curves: "Callable[[list[Epoch]], None]",
+) -> None:
     """Train from the last checkpoint, if there is one, to the end of the schedule.
 
     Args:
+        arrived: the deferred stop signals.
         rewrite_curves: called after each epoch.
 
     Raises:
@@ -94,7 +102,7 @@ def train(run: "Training", checkpoints: "Checkpoints", rewrite_curves: "Callable
     if saved is not None:
         run.restore(*saved)
     console.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
-    with signals.defer(announce=True) as arrived, Report(run) as report:
+    with Report(run) as report:
         for event in run.events():
             report.show(event)
             if isinstance(event, Epoch):
@@ -106,7 +114,6 @@ def train(run: "Training", checkpoints: "Checkpoints", rewrite_curves: "Callable
                     outcome = "saved, and the same command goes on from here" if is_saved else "not saved"
                     console.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
                     raise signals.Stopped(stop)
-        arrived.clear()  # ignore signals that came too late: training is complete
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(root, uninterrupted)
 def test_asked_to_stop_it_saves_and_says_so(root, uninterrupted, number):
     before = contents(root)
     with start(root, SEGCORE_CHECKPOINT_SECONDS="1000") as process:
-        wait_until(lambda: process.stderr.readline().startswith("epoch 1/"))
+        wait_until(lambda: list((root / CHECKPOINTS).glob("*.lock")))
         process.send_signal(number)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
