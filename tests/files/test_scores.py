@@ -1,4 +1,4 @@
-"""What evaluate hands on: what is written is read back, and damage is an error."""
+"""Scores, confusion matrix and counts are read back as they were written; a damaged file is an error."""
 
 import contextlib
 from random import Random

@@ -1,4 +1,4 @@
-"""What the documents tell people to type or to open exists."""
+"""Commands, files and links that the documents name exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What must match for the same bytes: each difference is named."""
+"""Provenance names each difference that can change the bytes of a model."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What compare and scores print."""
+"""The output of `compare` and `scores` on a terminal."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a stage prints: an error of the user as a message, a signal and progress as one line each."""
+"""A stage prints an error of the user as a message, and a signal and progress as one line each."""
 
 import errno
 import signal

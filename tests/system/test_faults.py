@@ -1,6 +1,6 @@
 """Stages that are killed, stopped or out of room lose nothing: each stage by hand, and under DVC.
 
-``SOAK_ROUNDS=20 pytest tests/system/test_faults.py`` brings each fault on each stage 20 times.
+``SOAK_ROUNDS=20 pytest tests/system/test_faults.py`` brings each fault on each stage 20 times or more.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ def test_a_signal_leaves_old_or_new_outputs_and_no_debris(case, number):
 
 def test_a_limit_on_file_size_leaves_the_old_outputs_and_no_debris(case):
     rng = random.Random(case.stage)
-    for _ in range(ROUNDS):
+    for _ in range(2 * ROUNDS):
         faults.limit_files(case, rng)
     case.check_run()
 
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_old_outputs_and_no_debris(case, disk):
     folder, holder = disk
     case = dataclasses.replace(case, folder=folder / case.stage)
     case.again()
-    for _ in range(ROUNDS):
+    for _ in range(2 * ROUNDS):
         faults.fill_disk(case, holder, rng)
     case.check_run()
 
