@@ -25,7 +25,8 @@ def main() -> None:
     recorded in the model file.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU, all cores if unset.
+    SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
+    the CPU quota of the container.
     """
     with signals.defer():  # an exception during torch's import can crash Python
         from segcore.evaluate.predictor import Predictor

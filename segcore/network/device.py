@@ -2,12 +2,14 @@
 
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from segcore.network import nvidia
 from segcore.runtime.errors import UserError
 from segcore.runtime.threads import thread_count
 
@@ -16,29 +18,58 @@ def find_device() -> torch.device:
     """Return the device that ``SEGCORE_DEVICE`` names (cpu, cuda, cuda:1), else CUDA if there is one, else the CPU.
 
     Raises:
-        UserError: if the name is not of that form, or there is no such device.
+        UserError: if the name is not of that form, there is no such device, or none is named and torch cannot use the
+            NVIDIA GPU of this machine.
     """
-    wanted = os.environ.get("SEGCORE_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    wanted = os.environ.get("SEGCORE_DEVICE")
+    if wanted is None:
+        return _default_device()
     try:
         device = torch.device(wanted)
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise UserError(f"SEGCORE_DEVICE: cpu, cuda or cuda:N was expected; it is {wanted!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        reason = "cuda:N counts from 0" if count else nvidia.explain_no_cuda()
+        raise UserError(f"SEGCORE_DEVICE={wanted}: torch sees {count} CUDA devices here: {reason}")
+    return torch.device("cuda", device.index or 0)
+
+
+def _default_device() -> torch.device:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the error has the same text
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+    if gpus := nvidia.unused_gpus():
         raise UserError(
-            f"SEGCORE_DEVICE={wanted}: torch sees {torch.cuda.device_count()} CUDA devices here; check the driver with "
-            "nvidia-smi, or unset SEGCORE_DEVICE to use what is there"
+            f"torch cannot use the NVIDIA GPU of this machine ({'; '.join(gpus)}): {nvidia.explain_no_cuda()}\n"
+            "To compute on the CPU, which takes much longer, set SEGCORE_DEVICE=cpu."
         )
-    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+    return torch.device("cpu")
 
 
 def prepare(device: torch.device) -> None:
-    """Set the number of CPU threads and ask for deterministic kernels, before anything is computed."""
+    """Set the number of CPU threads, try the device, and ask for deterministic kernels, before anything is computed.
+
+    Raises:
+        UserError: if the device cannot run a kernel.
+    """
     torch.set_num_threads(thread_count())
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
-        torch.cuda.set_device(device)
+        try:
+            torch.cuda.set_device(device)
+            torch.zeros(1, device=device).add_(1)
+            torch.cuda.synchronize(device)
+        except nvidia.FAULTS as error:
+            raise UserError(
+                f"{device} cannot compute: {nvidia.explain_fault(error, device)}\n"
+                "SEGCORE_DEVICE=cuda:N chooses a different GPU, SEGCORE_DEVICE=cpu the CPU."
+            ) from None
     # Like use_deterministic_algorithms(True), but without importing the compiler, which takes a second.
     torch.set_deterministic_debug_mode("error")
     # This debugging aid fills each new tensor, which costs time.

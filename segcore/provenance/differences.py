@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import torch
+
 from segcore.files import params
 from segcore.files.arrays import ARRAYS
 from segcore.network import device
@@ -49,12 +51,20 @@ def compare_record(record: dict[str, Any]) -> Iterator[Check]:
 
 
 def record_here(record: dict[str, Any]) -> dict[str, str]:
-    """Return what train would record here, as flat text, with the precision that was asked for the model."""
-    where = device.find_device()
+    """Return what train would record here, as flat text, with the precision that was asked for the model.
+
+    If train would find no device, the reason stands in its place.
+    """
+    no_device = ""
+    try:
+        where = device.find_device()
+    except UserError as error:
+        where, no_device = torch.device("cpu"), f"none: {str(error).splitlines()[0]}"
     recorded = flatten(record)
     # The parameter comes first: the precision that it led to depends on the hardware.
     wanted = recorded.get("params.train.precision", recorded.get("precision", "fp32"))
     here = data_and_machine(where, device.usable_precision(wanted, where), digest)
+    here["device"] = no_device or here["device"]
     with suppress(UserError, OSError):  # a bad params.yaml has its own checks; its file may be missing
         here["init"] = init_digest(params.load("train", TrainParams).init)
     return flatten(here)

@@ -4,6 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from math import ceil, inf
+from pathlib import Path
 from typing import TypeVar
 
 from segcore.runtime.errors import UserError
@@ -13,17 +16,49 @@ B = TypeVar("B")
 
 
 def thread_count() -> int:
-    """Return ``SEGCORE_THREADS`` if it is set, else the number of cores this process may use.
+    """Return ``SEGCORE_THREADS`` if it is set, else the number of cores whose time this process may use.
 
     Raises:
         UserError: if it is set to anything but a whole number of at least 1.
     """
     wanted = os.environ.get("SEGCORE_THREADS")
     if wanted is None:
-        return len(os.sched_getaffinity(0))
+        return max(1, ceil(min(len(os.sched_getaffinity(0)), cpu_quota(Path("/")))))
     if not wanted.isdecimal() or int(wanted) < 1:
         raise UserError(f"SEGCORE_THREADS: a whole number of at least 1 was expected; it is {wanted!r}")
     return int(wanted)
+
+
+def cpu_quota(root: Path) -> float:
+    """Return how many cores' time the cgroup of this process and those above it allow, as a container has it.
+
+    It is infinite if nothing limits it. In a container the mount point may be the container's own cgroup, with a path
+    in /proc/self/cgroup that only the host has.
+
+    Source: cpu.max in https://docs.kernel.org/admin-guide/cgroup-v2.html, and for version 1
+    https://docs.kernel.org/scheduler/sched-bwc.html.
+    """
+    quota = inf
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers or "cpu" in controllers.split(","):
+                folder = root / "sys/fs/cgroup" / ("cpu" if controllers else "")  # version 2 names no controllers
+                for part in ("", *path.split("/")):
+                    folder /= part
+                    quota = min(quota, _quota(folder))
+    return quota
+
+
+def _quota(cgroup: Path) -> float:
+    """Return how many cores' time one cgroup allows; infinite if it has no limit."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return int(quota) / int(period)  # the quota may be "max"
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (int((cgroup / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return quota / period if quota > 0 else inf  # -1 stands for no limit
+    return inf
 
 
 def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Generator[B]:

@@ -3,36 +3,41 @@
 Source of the keys: https://github.com/Eromera/erfnet_pytorch, the network for Cityscapes and the encoder for ImageNet.
 """
 
-import io
-import re
-import resource
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from segcore.files.params import read_yaml
 from segcore.network.erfnet import ERFNet
-from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, validate
+from segcore.train.weights_file import read, refusal
 
+FIRST = "encoder.initial_block.conv.weight"  # each file has it; the prefix of all keys stands before it
 # The layers whose shape depends on the number of classes, with the axis of the weight that counts them.
 CLASSIFIERS = {"encoder.output_conv": 0, "decoder.output_conv": 1}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHOWN = 5  # keys of each kind of problem
-MAX_BYTES = 256 << 20
-MAX_MEMORY = 1 << 30  # while reading; a few bytes of a file can ask for any amount
 
 
 class RandomStart(Strict):
     """The content of data/random_start.yaml, which stands for a random start."""
 
     start: Literal["random"]
+
+
+class StateDict(NamedTuple):
+    """Tensors by name in a file, where they are, and what stands before the keys of ERFNet's authors."""
+
+    place: str  # the key of a checkpoint that has them; empty if they are all of the file
+    prefix: str  # for example ``module.``, or empty
+    state: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return _printable(f"`{self.place}{'.' if self.place else ''}{self.prefix}*`")
 
 
 def initialise(model: ERFNet, path: Path) -> list[str]:
@@ -55,17 +60,19 @@ def is_random(path: Path) -> bool:
 def load_pretrained(path: Path, model: ERFNet) -> list[str]:
     """Copy the weights in a file into ``model``, in place; return lines that say what was taken and what was not.
 
-    The file is a ``.safetensors``, or what torch.save wrote: a state dict, or a checkpoint with one as ``state_dict``.
-    It has the whole network or the encoder alone, which may have the keys of a training on ImageNet. All keys
-    may begin with the ``module.`` of DataParallel. Classifier layers for a different number of classes are not taken.
-    Classifier layers, the decoder and ``num_batches_tracked`` stay as they are where the file has none.
+    The file is a ``.safetensors``, or what torch.save wrote: a state dict, or a checkpoint with one at any key. It has
+    the whole network or the encoder alone. The network may be part of a larger module, for example ``module.`` of
+    DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning or ``features.`` of a training on ImageNet;
+    the other parts are not taken. Classifier layers for a different number of classes are not taken. Classifier
+    layers, the decoder and ``num_batches_tracked`` stay as they are where the file has none.
 
     Raises:
-        UserError: if the file is missing or damaged, holds more than tensors, or has wrong keys, shapes or types, or
-            values that are not finite; ``model`` is then unchanged.
+        UserError: if the file is missing or damaged, holds more than tensors and plain values, has several networks, or
+            wrong keys, shapes or types, or values that are not finite; ``model`` is then unchanged.
     """
-    found, notes = _in_our_layout(_read(path))
+    source = _find_network(path, read(path))
     wanted = model.state_dict()
+    found, notes = _without_prefix(source, tuple(wanted))
     if model.decoder is None:
         if _take_out(found, "decoder."):
             notes.append("decoder not taken: with model.encoder_only there is none")
@@ -78,49 +85,49 @@ def load_pretrained(path: Path, model: ERFNet) -> list[str]:
             _take_out(wanted, f"{layer}.")
             notes.append(f"{layer} left at its start: {reason}")
     if problems := list(_problems(found, wanted)):
-        raise _error(path, "\n  ".join(["these are not ERFNet's weights with the keys of its authors", *problems]))
+        what = f"the tensors {source.name}" if source.place or source.prefix else "these"
+        raise refusal(path, "\n  ".join([f"{what} are not ERFNet's weights with the keys of its authors", *problems]))
     model.load_state_dict(found, strict=False)
-    return [f"{path}: {len(found)} tensors taken", *notes]
+    place = f" from `{_printable(source.place)}`" if source.place else ""
+    prefix = f", without the prefix `{_printable(source.prefix)}`" if source.prefix else ""
+    return [f"{path}: {len(found)} tensors taken{place}{prefix}", *notes]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the state dict in the file, whatever its keys. No code in the file is run."""
-    if not path.is_file():
-        raise _error(path, "there is no such file")
-    if path.stat().st_size > MAX_BYTES:
-        raise _error(path, f"more than {MAX_BYTES:,} bytes; ERFNet's weights have about 8 million")
-    data = path.read_bytes()
-    try:
-        with warnings.catch_warnings(), _bounded_memory(MAX_MEMORY):
-            warnings.simplefilter("ignore")  # torch warns about formats that it can read
-            if path.suffix == ".safetensors":
-                content = safetensors.torch.load(data)
-            else:
-                content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # its type depends on where the parser failed
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        if refused:
-            reason = f"it holds a {refused[1]}, and only tensors are read, never code; save its state dict alone"
-        else:
-            reason = "empty, damaged, or neither from torch.save nor a .safetensors; only tensors are read, never code"
-        raise _error(path, reason) from None
-    if isinstance(content, Mapping) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise _error(path, "no weights in it; a state dict was expected, or a checkpoint with one as `state_dict`")
-    return {str(name): value for name, value in content.items()}
+def _find_network(path: Path, content: Any) -> StateDict:
+    """Return the only state dict with ERFNet's keys in the file: all of it, or a value of a checkpoint.
+
+    If there is none, return the largest one, for the error message.
+    """
+    places = {"": content} | (dict(content) if isinstance(content, Mapping) else {})
+    states = [
+        StateDict(str(place), "", {str(name): value for name, value in state.items()})
+        for place, state in places.items()
+        if isinstance(state, Mapping) and any(isinstance(value, Tensor) for value in state.values())
+    ]
+    if not states:
+        raise refusal(path, "no weights in it; a state dict was expected, or a checkpoint with one at any key")
+    networks = [
+        it._replace(prefix=name.removesuffix(FIRST)) for it in states for name in it.state if _ends_with(name, FIRST)
+    ]
+    if len(networks) > 1:
+        names = " and ".join(it.name for it in networks)
+        raise refusal(path, f"several networks in it: {names}; save the state dict of one of them alone")
+    return networks[0] if networks else max(states, key=lambda it: len(it.state))
 
 
-def _in_our_layout(state: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the state dict with the keys of :class:`ERFNet`, and lines for the user."""
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
-    tops = {name.split(".")[0] for name in state}
-    if "features" not in tops or "encoder" in tops:
-        return state, []
-    ignored = _take_out(state, "classifier.linear.")
-    notes = ["classifier.linear not taken: it is for the classes of ImageNet"] if ignored else []
-    return {name.removeprefix("features."): value for name, value in state.items()}, notes
+def _without_prefix(source: StateDict, ours: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+    """Return the entries of the network, with the keys of :class:`ERFNet`, and lines for the user on all others."""
+    prefix = source.prefix
+    others = [name for name in source.state if not name.startswith(prefix)]
+    if any(_ends_with(name, *ours) for name in others):
+        return source.state, []  # only some of the layers have the prefix
+    found = {name.removeprefix(prefix): value for name, value in source.state.items() if name.startswith(prefix)}
+    return found, [f"outside of `{_printable(prefix)}`, not taken: {_listed(others)}"] if others else []
+
+
+def _ends_with(name: str, *keys: str) -> bool:
+    """Return whether the last components of a dotted name are one of these keys."""
+    return f".{name}".endswith(tuple(f".{key}" for key in keys))
 
 
 def _take_out(state: dict[str, Any], prefix: str) -> bool:
@@ -152,8 +159,7 @@ def _problems(found: dict[str, Any], wanted: dict[str, Tensor]) -> Iterator[str]
     listed = [f"{name} ({problem})" for name, problem in wrong.items() if problem]
     for kind, names in {"missing": missing, "unknown": unknown, "wrong": listed}.items():
         if names:
-            more = f" … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            yield f"{kind}: {', '.join(names[:SHOWN])}{more}"
+            yield f"{kind}: {_listed(names)}"
 
 
 def _mismatch(value: Any, target: Tensor) -> str:
@@ -167,27 +173,19 @@ def _mismatch(value: Any, target: Tensor) -> str:
     return "" if value.to(target.dtype).isfinite().all() else "it has values that are not finite"
 
 
+def _listed(names: list[str]) -> str:
+    more = f" … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(_printable, names[:SHOWN])) + more
+
+
+def _printable(name: str) -> str:
+    """Return the name without control characters, which a file could send to the terminal."""
+    return name if name.isprintable() else repr(name)
+
+
 def _by(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "a single number"
 
 
 def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _error(path: Path, reason: str) -> UserError:
-    return UserError(f"train.init: {path}: {reason}\nName a different file, or download or save this one again.")
-
-
-@contextmanager
-def _bounded_memory(size: int) -> Iterator[None]:
-    """Let this process allocate at most ``size`` bytes more than it has; a larger allocation raises an error."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = pages * resource.getpagesize() + size
-    if hard == resource.RLIM_INFINITY or wanted < hard:
-        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

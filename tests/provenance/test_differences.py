@@ -161,6 +161,15 @@ def test_the_commands_set_device_and_threads_where_they_differ(project, ask, mon
     assert ask().commands[-1] == "SEGCORE_THREADS=1 dvc repro train"
 
 
+def test_without_a_device_that_train_would_take_the_reason_stands_in_its_place(project, ask, monkeypatch):
+    project.commit_lock(project.md5)
+    monkeypatch.setenv("SEGCORE_DEVICE", "cuda:99")
+    answer = ask()
+    assert answer.not_same.keys() == {"device"}
+    assert answer.not_same["device"].startswith("none: SEGCORE_DEVICE=cuda:99: torch")
+    assert answer.commands[-1] == "SEGCORE_DEVICE=cpu dvc repro train"
+
+
 def test_the_changed_files_of_a_folder_are_named(project, ask):
     project.commit_lock(project.md5)
     Path(LOOP).write_text("a comment")

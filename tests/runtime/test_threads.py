@@ -1,16 +1,19 @@
 """Work spread over threads: in order, and only a few items ahead."""
 
+import os
 import signal
 import threading
 import time
 from contextlib import closing
+from math import inf
+from pathlib import Path
 
 import pytest
 
-from segcore.runtime import console, outputs
+from segcore.runtime import console, outputs, threads
 from segcore.runtime.errors import UserError
 from segcore.runtime.signals import Stopped
-from segcore.runtime.threads import map_in_order, thread_count
+from segcore.runtime.threads import cpu_quota, map_in_order, thread_count
 
 
 def test_results_come_in_order(monkeypatch):
@@ -76,6 +79,65 @@ def test_the_number_of_threads(monkeypatch):
     assert thread_count() >= 1
     monkeypatch.setenv("SEGCORE_THREADS", "3")
     assert thread_count() == 3
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "count"), [(8, inf, 8), (8, 2.0, 2), (8, 1.5, 2), (8, 0.1, 1), (8, 7.9, 8), (2, 4.0, 2)]
+)
+def test_a_quota_limits_the_number_of_threads(monkeypatch, cores, quota, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(threads, "cpu_quota", lambda _: quota)
+    monkeypatch.delenv("SEGCORE_THREADS", raising=False)
+    assert thread_count() == count
+    monkeypatch.setenv("SEGCORE_THREADS", "5")
+    assert thread_count() == 5
+
+
+V1_MANY = "12:memory:/docker/1f\n4:cpuacct,cpu:/docker/1f\n1:name=systemd:/docker/1f\n0::/docker/1f\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "files", "quota"),
+    [
+        pytest.param("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5, id="v2, in a container"),
+        pytest.param("0::/\n", {"cpu.max": "max 100000\n"}, inf, id="v2, no limit"),
+        pytest.param("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 25000"}, 2.0, id="v2, parent"),
+        pytest.param("0::/a/b\n", {"a/b/cpu.max": "10000 20000", "a/cpu.max": "50000 25000"}, 0.5, id="v2, least"),
+        pytest.param("0::/a\n", {"b/cpu.max": "10000 20000", "a/c/cpu.max": "10000 20000"}, inf, id="v2, of others"),
+        pytest.param("0::/user.slice/a:b\n", {"user.slice/a:b/cpu.max": "300 100"}, 3.0, id="v2, colon in the name"),
+        pytest.param("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "25000"}, 2.0, id="v1"),
+        pytest.param("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "25000"}, inf, id="v1, none"),
+        pytest.param(
+            V1_MANY, {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "20000"}, 2.5, id="v1, path of the host"
+        ),
+        pytest.param(
+            V1_MANY,
+            {"cpu/docker/1f/cpu.cfs_quota_us": "50000", "cpu/docker/1f/cpu.cfs_period_us": "20000"},
+            2.5,
+            id="v1, on the host",
+        ),
+        pytest.param(
+            "2:cpuset:/a\n", {"cpu/a/cpu.cfs_quota_us": "1", "cpu/a/cpu.cfs_period_us": "1"}, inf, id="cpuset"
+        ),
+        pytest.param("0::/\n", {}, inf, id="v2, no file"),
+        pytest.param("0::/\n", {"cpu.max": ""}, inf, id="an empty file"),
+        pytest.param("0::/\n", {"cpu.max": "100 0"}, inf, id="a period of 0"),
+        pytest.param("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "50000"}, inf, id="v1, a file is missing"),
+        pytest.param("what\n", {"cpu.max": "100000 100000"}, inf, id="not a list of cgroups"),
+        pytest.param(None, {"cpu.max": "100000 100000"}, inf, id="no list of cgroups"),
+    ],
+)
+def test_the_quota_of_a_cgroup(tmp_path, group, files, quota):
+    if group is not None:
+        write(tmp_path / "proc/self/cgroup", group)
+    for name, content in files.items():
+        write(tmp_path / "sys/fs/cgroup" / name, content)
+    assert cpu_quota(tmp_path) == quota
+
+
+def write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5"])

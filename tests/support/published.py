@@ -52,6 +52,11 @@ def network(classes: int = 7) -> State:
     return tensors(full(classes))
 
 
+def prefixed(prefix: str, state: State) -> State:
+    """Return the state dict with ``prefix`` before each key."""
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
 def without(state: State, top: str) -> State:
     """Return the state dict without the module ``top`` and all below it."""
     return {name: value for name, value in state.items() if not name.startswith(f"{top}.")}

@@ -1,8 +1,12 @@
 """Weights to start from: the published key layouts, and what is taken from a file."""
 
+import io
+import re
 import warnings
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +15,7 @@ from torch import Tensor
 from segcore.network.erfnet import ERFNet
 from segcore.train.pretrained import load_pretrained
 from tests.support import published
-from tests.support.published import State, network, saved, saved_as_before_1_6, saved_as_ours, without
+from tests.support.published import State, network, prefixed, saved, saved_as_before_1_6, saved_as_ours, without
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -67,8 +71,21 @@ def as_checkpoint(path: Path, state: State) -> Path:
     return saved(path, around | {"state_dict": state})
 
 
+def replace(path: Path, old: re.Pattern[bytes], new: bytes) -> None:
+    """Replace it in the pickle of a file."""
+    data = path.read_bytes()
+    assert old.search(data)
+    if not zipfile.is_zipfile(path):
+        path.write_bytes(old.sub(new, data))
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(path, "w") as target:
+        for item in source.namelist():
+            content = source.read(item)
+            target.writestr(item, old.sub(new, content) if item.endswith("/data.pkl") else content)
+
+
 def from_data_parallel(path: Path, state: State) -> Path:
-    return saved(path, {f"module.{name}": value for name, value in state.items()})
+    return saved(path, prefixed("module.", state))
 
 
 def as_saved_from_cuda_by_pytorch_0_3(path: Path, state: State) -> Path:
@@ -100,13 +117,14 @@ def as_saved_from_cuda_by_pytorch_0_3(path: Path, state: State) -> Path:
 @pytest.mark.parametrize(
     ("write", "taken"),
     [
-        (saved_as_ours, 345),
-        (as_safetensors, 345),
-        (saved, 345),
-        (as_checkpoint, 345),
-        (from_data_parallel, 345),
-        (saved_as_before_1_6, 345),
-        (as_saved_from_cuda_by_pytorch_0_3, 345 - 39),  # one counter for each batch normalisation
+        (saved_as_ours, "345 tensors taken"),
+        (as_safetensors, "345 tensors taken"),
+        (saved, "345 tensors taken"),
+        (as_checkpoint, "345 tensors taken from `state_dict`"),
+        (from_data_parallel, "345 tensors taken, without the prefix `module.`"),
+        (saved_as_before_1_6, "345 tensors taken"),
+        # One counter less for each of 39 batch normalisations.
+        (as_saved_from_cuda_by_pytorch_0_3, "306 tensors taken from `state_dict`, without the prefix `module.`"),
     ],
 )
 def test_a_network_of_the_same_classes_is_taken_whole(tmp_path, write, taken):
@@ -115,8 +133,71 @@ def test_a_network_of_the_same_classes_is_taken_whole(tmp_path, write, taken):
     path = write(tmp_path / "weights.pth", source.state_dict())
     model = ERFNet(7)
     assert not torch.equal(scores(model), scores(source))
-    assert load_pretrained(path, model) == [f"{path}: {taken} tensors taken"]
+    assert load_pretrained(path, model) == [f"{path}: {taken}"]
     assert torch.equal(scores(model), scores(source))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "net.encoder.", "encoder."]
+)
+@pytest.mark.parametrize("write", [saved, as_safetensors])
+def test_a_prefix_of_all_keys_is_taken_off(tmp_path, prefix, write):
+    state, model = network(), ERFNet(7)
+    said, before = load(model, write(tmp_path / "weights.pth", prefixed(prefix, state)))
+    assert said == [f"345 tensors taken, without the prefix `{prefix}`"]
+    assert_taken(model, state, before, left=())
+
+
+def test_encoder_is_no_prefix_where_it_belongs_to_the_key(tmp_path):
+    state, model = without(network(), "decoder"), ERFNet(7)
+    assert all(name.startswith("encoder.") for name in state)
+    said, before = load(model, saved(tmp_path / "weights.pth", prefixed("module.", state)))
+    assert said[0] == "257 tensors taken, without the prefix `module.`"
+    assert_taken(model, state, before, left=("decoder",))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net", "ema", "my weights"])
+def test_a_state_dict_at_any_key_of_a_checkpoint(tmp_path, key):
+    others = {"epoch": 3, "args": {"lr": 0.1}, "rng": torch.zeros(5), "rngs": {"cpu": torch.zeros(5)}, "log": [1.5]}
+    state, model = network(), ERFNet(7)
+    said, before = load(model, saved(tmp_path / "weights.pth", others | {key: state}))
+    assert said == [f"345 tensors taken from `{key}`"]
+    assert_taken(model, state, before, left=())
+
+
+def test_a_checkpoint_of_lightning(tmp_path):
+    """What is beside the network in its state dict is named and not taken, for example the weights of a loss."""
+    state, model = network(), ERFNet(7)
+    lightning = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": prefixed("model.", state) | {"criterion.weight": torch.ones(7)},
+        "callbacks": {"ModelCheckpoint{'mode': 'max'}": {"best_model_score": torch.tensor(0.5)}},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}],
+        "hyper_parameters": {"lr": 0.1},
+    }
+    said, before = load(model, saved(tmp_path / "last.ckpt", lightning))
+    assert said == [
+        "345 tensors taken from `state_dict`, without the prefix `model.`",
+        "outside of `model.`, not taken: criterion.weight",
+    ]
+    assert_taken(model, state, before, left=())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])  # of numpy 2 and 1
+def test_numpy_scalars_beside_the_weights(tmp_path, zipped, module):
+    numbers = [np.float64(0.5), np.float32(0.5), np.float16(0.5), np.longdouble(0.5), np.int64(3), np.uint8(3)]
+    others = [np.bool_(True), np.complex64(1j), np.str_("µ"), np.bytes_(b"a"), np.datetime64("2026-01-01")]
+    state, model, path = network(), ERFNet(7), tmp_path / "weights.pth"
+    content = {"state_dict": state, "best": numbers[0], "values": numbers + others}
+    saved(path, content, _use_new_zipfile_serialization=zipped)
+    replace(path, re.compile(rb"numpy\._?core\.multiarray"), module)
+    allowed = torch.serialization.get_safe_globals()
+    said, before = load(model, path)
+    assert said == ["345 tensors taken from `state_dict`"]
+    assert_taken(model, state, before, left=())
+    assert set(torch.serialization.get_safe_globals()) == set(allowed)
 
 
 def test_counters_missing_in_the_file_stay_at_zero(tmp_path):
@@ -146,8 +227,8 @@ def test_the_encoder_for_imagenet(tmp_path):
     reordered = dict(reversed(state.items()))
     said, before = load(model, as_checkpoint(tmp_path / "encoder.pth.tar", reordered))
     assert said == [
-        "255 tensors taken",
-        "classifier.linear not taken: it is for the classes of ImageNet",
+        "255 tensors taken from `state_dict`, without the prefix `module.features.`",
+        "outside of `module.features.`, not taken: module.classifier.linear.bias, module.classifier.linear.weight",
         "decoder left at its start: the file has the encoder only",
         f"{ENCODER} left at its start: the file has none",
     ]

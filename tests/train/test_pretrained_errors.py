@@ -2,7 +2,9 @@
 
 import io
 import os
+import pickle
 import resource
+import struct
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
 from segcore.train.pretrained import load_pretrained
-from tests.support.published import network, saved, saved_as_before_1_6, saved_as_ours
+from tests.support.published import network, prefixed, saved, saved_as_before_1_6, saved_as_ours, without
 
 BN = "encoder.layers.3.bn1"
 ENCODER = "encoder.output_conv"
@@ -90,6 +92,40 @@ def test_the_first_problems_of_each_kind_are_named(tmp_path):
     assert lines[3] == f"  wrong: {BN}.bias (64 was expected; it is 3)"
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ({"model": network(), "ema": network(), "epoch": 3}, "`model.*` and `ema.*`"),
+        (
+            {"state_dict": prefixed("net.", network()), "state_dict_ema": network()},
+            "`state_dict.net.*` and `state_dict_ema.*`",
+        ),
+        (prefixed("student.", network()) | prefixed("teacher.", network()), "`student.*` and `teacher.*`"),
+        (network() | prefixed("module.", network()), "`*` and `module.*`"),
+        (network() | {"ema": network()}, "`*` and `ema.*`"),
+        ({"\x1b[2J": network(), "ema": network()}, r"'`\x1b[2J.*`' and `ema.*`"),
+    ],
+)
+def test_several_networks(tmp_path, content, names):
+    """It would be a guess which one is meant."""
+    said = refusal(saved(tmp_path / "weights.pth", content))
+    assert f"several networks in it: {names}; save the state dict of one of them alone" in said
+
+
+def test_only_some_layers_have_the_prefix(tmp_path):
+    state = prefixed("module.", without(network(), "decoder")) | without(network(), "encoder")
+    lines = refusal(saved(tmp_path / "weights.pth", state)).splitlines()
+    assert lines[1].startswith("  missing: encoder.initial_block.conv.weight, ")
+    assert lines[2].startswith("  unknown: module.encoder.initial_block.conv.weight, ")
+
+
+def test_wrong_keys_in_a_part_of_a_file(tmp_path):
+    state = prefixed("model.", network()) | {"model.aux.weight": torch.ones(2), "criterion.weight": torch.ones(2)}
+    lines = refusal(saved(tmp_path / "weights.pth", {"state_dict": state})).splitlines()
+    assert "the tensors `state_dict.model.*` are not ERFNet's weights with the keys of its authors" in lines[0]
+    assert lines[1:-1] == ["  unknown: aux.weight"]
+
+
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"state_dict": {}}, {"state_dict": None}, [torch.ones(2)], 3])
 def test_no_weights(tmp_path, content):
     assert "no weights in it; a state dict was expected" in refusal(saved(tmp_path / "weights.pth", content))
@@ -141,6 +177,77 @@ def test_code_in_a_file_is_not_run(tmp_path, zipped):
     assert not (tmp_path / "made").exists()
 
 
+SCALAR = ("numpy._core.multiarray", "scalar"), ("numpy.core.multiarray", "scalar")
+
+
+def global_(module: str, name: str) -> bytes:
+    return f"c{module}\n{name}\n".encode()
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def dtype(code: str) -> bytes:
+    return global_("numpy", "dtype") + text(code) + b"\x89\x88\x87R"  # dtype(code, False, True)
+
+
+def raw(data: bytes) -> bytes:
+    return global_("_codecs", "encode") + text(data.decode("latin1")) + text("latin1") + b"\x86R"
+
+
+def file_of(path: Path, pickled: bytes) -> Path:
+    """Write a file as torch.save does, with this pickle of protocol 2, without its first and last bytes."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in {
+            "data.pkl": b"\x80\x02" + pickled + b".",
+            "version": b"3\n",
+            "byteorder": b"little",
+        }.items():
+            file.writestr(f"weights/{name}", content)
+    return path
+
+
+@pytest.mark.parametrize("scalar", SCALAR)
+def test_a_numpy_scalar_that_holds_a_pickle(tmp_path, scalar):
+    """A scalar that is a Python object is refused, whatever its value."""
+    made = tmp_path / "made"
+    held = raw(pickle.dumps(Command(made), 2))
+    said = refusal(file_of(tmp_path / "weights.pth", global_(*scalar) + dtype("O8") + held + b"\x86R"))
+    assert "it holds a numpy.dtype('O8'), and only tensors are read, never code" in said
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("scalar", SCALAR)
+def test_a_numpy_scalar_that_takes_its_bytes_for_a_pointer(tmp_path, scalar):
+    """With numpy's own functions, this file crashes Python when the field is read: its type hides an object."""
+    field = b"}" + text("a") + dtype("O8") + b"K\x00\x86s"
+    state = b"(K\x03" + text("|") + b"N" + text("a") + b"\x85" + field + b"K\x08K\x01K\x00t"
+    value = global_(*scalar) + dtype("V8") + state + b"b" + raw(b"A" * 8) + b"\x86R"
+    assert "it holds a numpy.dtype('V8')" in refusal(file_of(tmp_path / "weights.pth", value))
+
+
+@pytest.mark.parametrize("scalar", SCALAR)
+@pytest.mark.parametrize("state", [b"K\x01", b"(K\x03K\x08t", b"}" + text("__class__") + text("x") + b"s"])
+def test_the_state_of_a_numpy_type_is_not_used(tmp_path, scalar, state):
+    value = global_(*scalar) + dtype("f8") + state + b"b" + raw(b"A" * 3) + b"\x86R"
+    assert "no weights in it" in refusal(file_of(tmp_path / "weights.pth", value))
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy._core.multiarray _reconstruct", "numpy ndarray", "numpy load", "numpy frombuffer"]
+)
+def test_nothing_else_of_numpy_is_called(tmp_path, name):
+    value = global_(*name.split()) + text("a") + b"\x85R"
+    assert f"it holds a {name.replace(' ', '.')}, and only tensors" in refusal(file_of(tmp_path / "weights.pth", value))
+
+
+def test_attributes_of_what_stands_for_numpy_are_not_reached(tmp_path):
+    made = tmp_path / "made"
+    reached = global_("numpy.dtype", "__init__.__globals__") + text(f"touch {made}") + b"\x85R"
+    assert "it holds a numpy.dtype.__init__.__globals__" in refusal(file_of(tmp_path / "weights.pth", reached))
+
+
 def test_a_whole_model_in_a_pickle(tmp_path):
     assert "it holds a segcore.network.erfnet.ERFNet, and only tensors are read" in refusal(
         saved(tmp_path / "m.pt", ERFNet(7))
@@ -159,10 +266,7 @@ def test_a_scripted_model(tmp_path):
 def test_a_few_bytes_that_ask_for_much_memory(tmp_path):
     path = tmp_path / "weights.pth"
     wanted = 1_900_000_000
-    with zipfile.ZipFile(path, "w") as file:
-        asking = b"\x80\x02c__builtin__\nbytearray\nJ" + wanted.to_bytes(4, "little") + b"\x85R."
-        for name, content in {"data.pkl": asking, "version": b"3\n", "byteorder": b"little"}.items():
-            file.writestr(f"weights/{name}", content)
+    file_of(path, global_("__builtin__", "bytearray") + b"J" + wanted.to_bytes(4, "little") + b"\x85R")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "empty, damaged, or neither" in refusal(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < wanted / 1024 / 2
