@@ -141,7 +141,7 @@ def same_bytes(copy: Copy) -> Iterator[Row]:
 
 def kill_after_a_checkpoint(copy: Copy) -> bool:
     """Kill a training after its first checkpoint; return whether it was killed before its end and left a checkpoint."""
-    from segcore.train.checkpoint import CHECKPOINTS
+    from segcore.train.run_folder import CHECKPOINTS
 
     def has_saved() -> bool:
         return any((copy.root / CHECKPOINTS).glob("*/*.safetensors"))

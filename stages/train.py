@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
 def main() -> None:
     """Train ERFNet on CUDA where there is a device, else on the CPU.
 
+    An NVIDIA GPU that torch cannot use is an error.
+
     Reads: the train and val arrays and stats.json of data/arrays, and the
     weights to start from, if `train.init` names some.
 
@@ -30,9 +32,11 @@ def main() -> None:
 
     Checkpoints: in data/checkpoints. After the stage was stopped or killed,
     the same command goes on from the last one, and ends with the same bytes.
+    The last one is kept until DVC has stored the model.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU, all cores if unset;
+    SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
+    the CPU quota of the container;
     SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
     longer, so that they take at most 1 % of the time.
     """
@@ -41,7 +45,7 @@ def main() -> None:
         from segcore.files.model import MODEL, save_weights
         from segcore.network import device
         from segcore.runtime.outputs import new_outputs
-        from segcore.train import checkpoint, curves
+        from segcore.train import curves, progress, run_folder
         from segcore.train.loop import Training
         from segcore.train.recipe import Recipe
         from segcore.train.record import VALIDATED_ON, make_record, md5
@@ -51,21 +55,23 @@ def main() -> None:
     device.prepare(where)
     with device.explain_out_of_memory("choose a smaller train.batch_size"):
         run = Training(recipe, load_data(where), where)
+        if where.type == "cpu":
+            console.say(progress.cpu_warning(run))
         for note in run.notes:
             console.say(note)
         record = make_record(run)
-        inputs = record | {"val": {name: md5(ARRAYS / name) for name in VALIDATED_ON}}
-        name = checkpoint.fingerprint(inputs, Path(__file__))
-        with signals.defer(announce=True) as arrived, checkpoint.hold(name) as checkpoints:
+        about = record | {"val": {name: md5(ARRAYS / name) for name in VALIDATED_ON}}
+        inputs = run_folder.run_inputs(about, Path(__file__))
+        with signals.defer(announce=True) as arrived, run_folder.hold(inputs) as checkpoints:
             with (
                 curves.live_curves() as rewrite_curves,
                 new_outputs(MODEL, curves.METRICS, curves.CURVES) as [model_file, metrics_file, curves_file],
             ):
                 train(run, checkpoints, arrived, rewrite_curves)
                 save_weights(model_file, run.network.state_dict(), record)
+                checkpoints.finish(model_file)
                 curves.write_metrics(metrics_file, run.curves[-1])
                 curves.write_curves(curves_file, run.curves)
-            checkpoints.remove()
             arrived.clear()  # ignore signals that came after the last step: the model is complete
 
 
@@ -97,9 +103,13 @@ def train(
     """
     from segcore.train.curves import Epoch
     from segcore.train.progress import Report
+    from segcore.train.run_folder import describe_similar
 
     saved = checkpoints.load()
-    if saved is not None:
+    if saved is None:
+        for line in describe_similar(checkpoints):
+            console.say(line)
+    else:
         run.restore(*saved)
     console.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
     with Report(run) as report:
@@ -114,6 +124,7 @@ def train(
                     outcome = "saved, and the same command goes on from here" if is_saved else "not saved"
                     console.say(f"stopped after step {run.step} of {run.steps}: {outcome}")
                     raise signals.Stopped(stop)
+    checkpoints.save(run.state)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ DVC removes the old outputs before it runs a stage. A stage that is run by hand 
 complete. A killed stage never leaves a partial file under the final name.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -62,7 +63,12 @@ def _flush(path: Path) -> None:
 def _replace(partial: Path, path: Path) -> None:
     old = _beside(path, "old")
     if os.path.lexists(path) and (partial.is_dir() or path.is_dir()):  # only a file can be replaced in one step
-        path.rename(old)
+        try:
+            path.rename(old)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _remove(path)  # overlayfs, as in a container, cannot rename a folder that is part of the image
     partial.replace(path)
     _remove(old)
 

@@ -1,45 +1,32 @@
-"""Checkpoints of a training run, so that a killed run continues from the last one.
+"""Checkpoints of one training run: files in a folder, of which the newest intact one is used.
 
-They are in a folder named by a fingerprint of all that the result of the run depends on: a checkpoint from different
-parameters, data or code is never used. One process at a time holds that folder. A checkpoint is a safetensors file,
-which cannot hold code; its name has the step and a checksum of its content.
+A checkpoint is a safetensors file, which cannot hold code; its name has the step and a checksum of its content.
 """
 
-import fcntl
 import hashlib
-import json
 import os
-import platform
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from segcore.files.model import pack, unpack
-from segcore.network import device
 from segcore.runtime.console import say
-from segcore.runtime.errors import UserError
 
-CHECKPOINTS = Path("data/checkpoints")
 INTERVAL = 10.0  # seconds between two checkpoints
 MAX_TIME_SHARE = 0.01  # of the time, at most, for writing checkpoints; the interval grows if they take longer
 KEPT = 2  # the one before is used when the last one is damaged
-UNUSED_SECONDS = 7 * 24 * 3600  # seconds after which the checkpoints of other runs are removed
-LOCK_TIMEOUT = 5.0  # seconds to wait for a process that holds the checkpoints: it may be saving its last one
-# Prefixes of the environment variables that make libraries choose different kernels, which may round differently.
-SETTINGS = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_", "ONEDNN_", "TORCH_")
+DIGEST = "model.md5"  # the file with the MD5 of the model that the run made
 
 
 class Checkpoints:
-    """The checkpoints of one run; use :func:`hold` to get them."""
+    """The checkpoints of one run in ``folder``, with ``interval`` seconds between them, or as many as they cost."""
 
-    def __init__(self, folder: Path, interval: float | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, interval: float | None = None) -> None:
+        self.folder = folder
         self._wanted = interval
         self._next = time.monotonic() + (INTERVAL if interval is None else interval)
 
@@ -56,7 +43,7 @@ class Checkpoints:
         begun = time.monotonic()
         tensors, about = state()
         data = pack(tensors, about)
-        path = self._folder / f"{about['step']:09}-{_checksum(data)}.safetensors"
+        path = self.folder / f"{about['step']:09}-{_checksum(data)}.safetensors"
         partial = path.with_suffix(".partial")
         try:
             with partial.open("wb") as file:
@@ -79,7 +66,7 @@ class Checkpoints:
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Return the newest checkpoint that is intact, or ``None``. Damaged ones are reported and removed."""
-        for partial in self._folder.glob("*.partial"):  # from a process that was killed while it wrote
+        for partial in self.folder.glob("*.partial"):  # from a process that was killed while it wrote
             partial.unlink()
         for path in self._newest_first():
             with suppress(OSError):  # for example on a bad disk
@@ -90,119 +77,21 @@ class Checkpoints:
                 path.unlink()
         return None
 
-    def remove(self) -> None:
-        """Remove all checkpoints of the run, once it is complete."""
-        for path in self._folder.glob("*"):
-            path.unlink(missing_ok=True)
+    def finish(self, model: Path) -> None:
+        """Keep the last checkpoint alone, and note the MD5 of the model that the run has made."""
+        for old in self._newest_first()[1:]:
+            with suppress(OSError):
+                old.unlink()
+        with suppress(OSError):  # without the note the last checkpoint is used as that of an interrupted run
+            (self.folder / DIGEST).write_text(hashlib.md5(model.read_bytes()).hexdigest())
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a checkpoint, intact or not."""
+        return bool(self._newest_first())
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self._folder.glob("*.safetensors"), reverse=True)
-
-
-def fingerprint(about: dict[str, Any], script: Path) -> str:
-    """Return a name for the run that ``about`` describes, with the code of ``script`` and its imports, on this machine.
-
-    It covers the parameters, the data, the code, the versions of Python and the libraries, and the processor.
-    """
-    files = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("segcore.")}
-    code = {name: Path(file) for name, file in files.items() if file} | {"script": script}
-    return _checksum(
-        json.dumps(
-            {
-                "about": about,
-                "code": {name: _checksum(path.read_bytes()) for name, path in code.items()},
-                "python": platform.python_version(),
-                "processor": device.processor(),
-                "settings": {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)},
-            },
-            sort_keys=True,
-        ).encode()
-    )
-
-
-@contextmanager
-def hold(name: str, root: Path | None = None) -> Iterator[Checkpoints]:
-    """Yield the checkpoints of the run with the fingerprint ``name``, locked for this process.
-
-    They are below ``root``: :data:`CHECKPOINTS` in DVC's root, also for an experiment in a temporary folder. Those of
-    other runs are removed a week after they were last written, unless a process holds them.
-
-    Environment: ``SEGCORE_CHECKPOINT_SECONDS``, the time between two checkpoints.
-
-    Raises:
-        UserError: if a different process holds them; the message has its id.
-    """
-    interval = _interval()
-    root = root or Path(os.environ.get("DVC_ROOT", ".")) / CHECKPOINTS
-    folder = root / name
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, LOCK_TIMEOUT):
-        _remove_unused(root)
-        folder.mkdir(exist_ok=True)
-        try:
-            yield Checkpoints(folder, interval)
-        finally:
-            if not any(folder.glob("*")):
-                _remove(folder)
-
-
-def _interval() -> float | None:
-    wanted = os.environ.get("SEGCORE_CHECKPOINT_SECONDS")
-    if wanted is None:
-        return None
-    try:
-        seconds = float(wanted)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < float("inf"):
-        raise UserError(f"SEGCORE_CHECKPOINT_SECONDS: a number of seconds was expected; it is {wanted!r}")
-    return seconds
-
-
-@contextmanager
-def _locked(folder: Path, patience: float) -> Iterator[None]:
-    """Lock ``folder``, which need not exist, for this process."""
-    path = _lock_of(folder)
-    deadline = time.monotonic() + patience
-    while True:
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    file.seek(0)
-                    raise UserError(
-                        f"{folder}: process {file.read()} is training the same run; wait for it, or stop it with "
-                        "`kill` and start this again: it goes on from there"
-                    ) from None
-                time.sleep(0.1)
-                continue
-            if os.fstat(file.fileno()).st_nlink == 0:  # its holder removed it meanwhile
-                continue
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
-            return
-
-
-def _remove_unused(root: Path) -> None:
-    for lock in root.glob("*.lock"):
-        folder = lock.with_suffix("")
-        with suppress(UserError, OSError):  # locked, of a different user, or already removed
-            written = max(path.stat().st_mtime for path in (lock, folder) if path.exists())
-            if time.time() - written > UNUSED_SECONDS:
-                with _locked(folder, patience=0):
-                    _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    _lock_of(folder).unlink(missing_ok=True)
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.lock")
+        return sorted(self.folder.glob("*.safetensors"), reverse=True)
 
 
 def _checksum(data: bytes) -> str:

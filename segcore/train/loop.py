@@ -7,6 +7,7 @@ goes on from the state after any step ends with the same weights as one that was
 
 import copy
 import math
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -175,6 +176,16 @@ class Training:
         recording = Recording(self._learn, *inputs)
         self.restore(*before)
         return recording
+
+    def time_step(self) -> float:
+        """Return the seconds that a step takes on the CPU, and undo it."""
+        before, index = self.state(), torch.arange(self.params.batch_size)
+        self.train_step(index)  # the first one prepares kernels
+        started = time.monotonic()
+        self.train_step(index)
+        seconds = time.monotonic() - started
+        self.restore(*before)
+        return seconds
 
     def _mean_loss(self, number: int) -> float:
         # Losses are read once per epoch, because each read makes the CPU wait for the device.

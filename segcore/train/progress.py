@@ -6,7 +6,9 @@ import time
 from rich.console import Console
 from rich.progress import Progress
 
+from segcore.network import device
 from segcore.runtime.console import say
+from segcore.runtime.threads import thread_count
 from segcore.train.curves import Epoch
 from segcore.train.loop import Event, Step, Training
 
@@ -59,6 +61,14 @@ class Report:
             said += f"  {self._frames / self._seconds:.0f} frames/s  {hours(left)} left"
             self._frames, self._seconds = 0, 0.0
         return said if epoch.val_miou is None else f"{said}  val mIoU {epoch.val_miou:.4f}"
+
+
+def cpu_warning(run: Training) -> str:
+    """Return a line that says that ``run`` trains on the CPU, and how long that will take."""
+    return (
+        f"training on the CPU ({device.processor()}, {thread_count()} threads, {run.precision}): about "
+        f"{hours(run.steps * run.time_step())} for {run.params.epochs} epochs"
+    )
 
 
 def hours(seconds: float) -> str:

@@ -3,7 +3,9 @@
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from segcore.runtime.outputs import new_folder, new_outputs
+from tests.support.running import ROOT
 
 STEPS = ("os.rename", "os.mkdir", "os.remove", "os.rmdir")  # as Python's audit events name them
 INTERRUPTED, NO_SUCH_STEP = 3, 4
@@ -146,3 +149,28 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     with new_outputs(path) as [partial]:
         partial.write_text("new")
     assert flushed == [(path.stat().st_ino, "old")]
+
+
+MOUNT = """
+mkdir -p lower/folder upper work merged && echo old > lower/folder/x
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr merged || exit 77
+cd merged && exec "$0" -c "$1"
+"""
+REPLACE = """
+from pathlib import Path
+from segcore.runtime.outputs import new_folder
+with new_folder(Path("folder")) as folder:
+    (folder / "y").write_text("new")
+print(*sorted(str(path) for path in Path().rglob("*")))
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_a_folder_of_an_image_is_replaced_on_overlayfs_which_cannot_rename_it(tmp_path):
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, sys.executable, REPLACE],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("no overlayfs can be mounted here")
+    assert (done.returncode, done.stdout) == (0, "folder folder/y\n"), done.stderr

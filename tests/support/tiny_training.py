@@ -15,10 +15,11 @@ from segcore.dataset.classes import CLASSES
 from segcore.network.erfnet import ModelParams
 from segcore.network.tensors import FrameStore
 from segcore.train.augment import AugmentParams
-from segcore.train.checkpoint import CHECKPOINTS
 from segcore.train.loop import Data, Event, Training
 from segcore.train.recipe import Recipe, TrainParams
+from segcore.train.run_folder import CHECKPOINTS
 from tests.support.running import ROOT, run_stage
+from tests.support.tiny import contents
 
 PARAMS = {
     "init": ROOT / "data/random_start.yaml",
@@ -91,6 +92,11 @@ def write_params(root: Path, **changes: Any) -> None:
 def stage(root: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
     """Run the train stage in ``root``, on one thread."""
     return run_stage("train", root, *arguments, **(ENVIRONMENT | options))
+
+
+def results(root: Path) -> dict[str, bytes]:
+    """Return the files below ``root`` except checkpoints."""
+    return {name: data for name, data in contents(root).items() if not name.startswith(str(CHECKPOINTS))}
 
 
 def saved_steps(root: Path) -> list[int]:

@@ -181,13 +181,18 @@ class Workspace:
                 (self.root / name).write_bytes(content)
 
     def outputs(self) -> dict[str, bytes]:
-        """All that the stages wrote."""
+        """All that the stages wrote, without checkpoints."""
         files = {
             f"{top}/{name}": data
             for top in ("data", "metrics")
             for name, data in tiny.contents(self.root / top).items()
         }
-        return {name: data for name, data in files.items() if name not in COPIED and ".gitignore" not in name}
+        others = (".gitignore", "data/checkpoints/")
+        return {
+            name: data
+            for name, data in files.items()
+            if name not in COPIED and not any(part in name for part in others)
+        }
 
     def remove_outputs(self) -> None:
         """Remove all that the stages wrote."""

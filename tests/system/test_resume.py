@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from segcore.train.checkpoint import CHECKPOINTS
+from segcore.train.run_folder import CHECKPOINTS
 from tests.support.running import ROOT, assert_fails, heed_signals, start_stage, wait_until
-from tests.support.tiny import contents
-from tests.support.tiny_training import ENVIRONMENT, saved_steps, stage, started_at, write_inputs, write_params
+from tests.support.tiny_training import ENVIRONMENT, results, saved_steps, stage, started_at, write_inputs, write_params
 
 EPOCHS, STEPS = 6, 12
 ALWAYS = {"SEGCORE_CHECKPOINT_SECONDS": "0"}  # a checkpoint after every step
@@ -34,7 +33,7 @@ def uninterrupted(inputs, tmp_path_factory):
     root = tmp_path_factory.mktemp("uninterrupted") / "root"
     shutil.copytree(inputs, root)
     assert stage(root).returncode == 0
-    return contents(root)
+    return results(root)
 
 
 @pytest.fixture
@@ -66,12 +65,12 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(root, uninterrupted)
     assert done.returncode == 0, done.stderr
     assert going_on[0] == 0 < started_at(done.stderr)
     assert going_on == sorted(going_on)
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_it_saves_and_says_so(root, uninterrupted, number):
-    before = contents(root)
+    before = results(root)
     with start(root, SEGCORE_CHECKPOINT_SECONDS="1000") as process:
         wait_until(lambda: list((root / CHECKPOINTS).glob("*.lock")))
         process.send_signal(number)
@@ -81,10 +80,10 @@ def test_asked_to_stop_it_saves_and_says_so(root, uninterrupted, number):
     [step] = re.findall(rf"stopped after step (\d+) of {STEPS}: saved, and the same command goes on from here", said)
     assert "Traceback" not in said
     assert saved_steps(root) == [int(step)]
-    assert {name: data for name, data in contents(root).items() if not name.startswith(str(CHECKPOINTS))} == before
+    assert results(root) == before
     done = stage(root)
     assert started_at(done.stderr) == int(step)
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 @pytest.mark.parametrize("variable", ["DVC_ROOT", "OUTSIDE_OF_DVC"])
@@ -106,21 +105,21 @@ def test_it_stops_when_the_process_that_started_it_is_gone(root, uninterrupted, 
     steps = saved_steps(root)
     assert steps[-1] < STEPS
     assert started_at(stage(root).stderr) == steps[-1]
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 def test_a_second_process_is_refused_and_told_of_the_first(root, uninterrupted):
     with start(root) as first:
         wait_for_step(first, root, 1)
         first.send_signal(signal.SIGSTOP)  # like one that takes long
-        before = contents(root)
+        before = results(root)
         done = stage(root)
         assert_fails(done, f"process {first.pid} is training the same run;")
-        assert contents(root) == before
+        assert results(root) == before
         first.send_signal(signal.SIGCONT)
         said = first.communicate(timeout=60)[1]
     assert first.returncode == 0, said
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +154,20 @@ def test_a_checkpoint_of_a_different_run_is_never_used(killed, tmp_path, change)
     done = stage(root, **environment)
     assert done.returncode == 0, done.stderr
     assert (started_at(done.stderr) > 0) == (change == "nothing")
+    named = {"threads": "differs in threads (1, here 2)", "code": "differs in segcore.network.confusion"}
+    assert done.stderr.count("checkpoints of the same parameters and data are not used") == (change in named)
+    assert named.get(change, "") in done.stderr
+
+
+def test_a_complete_run_whose_model_was_lost_is_not_trained_again(root, uninterrupted):
+    assert stage(root).returncode == 0
+    for name in uninterrupted.keys() - {"params.yaml"}:
+        if not name.startswith(("data/arrays", "data/random_start")):
+            (root / name).unlink()
+    done = stage(root)
+    assert started_at(done.stderr) == STEPS
+    assert "epoch" not in done.stderr.split("going on")[1]
+    assert results(root) == uninterrupted
 
 
 @pytest.mark.parametrize("damaged", ["newest", "all"])
@@ -168,7 +181,7 @@ def test_damaged_checkpoints_cost_only_time(killed, tmp_path, uninterrupted, dam
     done = stage(root)
     assert done.stderr.count("damaged, so it is not used") == (1 if damaged == "newest" else len(steps))
     assert started_at(done.stderr) == (steps[-2] if damaged == "newest" else 0)
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 def test_without_room_for_checkpoints_it_trains_on(root, uninterrupted):
@@ -176,28 +189,28 @@ def test_without_room_for_checkpoints_it_trains_on(root, uninterrupted):
     done = stage(root, file_limit=20_000_000, **ALWAYS)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no checkpoint could be written: File too large") >= STEPS
-    assert contents(root) == uninterrupted
+    assert results(root) == uninterrupted
 
 
 def test_asked_to_stop_without_room_it_says_that_nothing_was_saved(root):
-    before = contents(root)
+    before = results(root)
     with start(root, file_limit=20_000_000) as run:
         wait_until(lambda: "no checkpoint" in run.stderr.readline())
         run.terminate()
         said = run.communicate(timeout=60)[1]
     assert run.returncode == 128 + signal.SIGTERM
     assert re.search(r"stopped after step \d+ of 12: not saved", said)
-    assert contents(root) == before
+    assert results(root) == before
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
 def test_on_cuda_a_killed_run_ends_with_the_same_bytes(root):
     assert stage(root, SEGCORE_DEVICE="cuda").returncode == 0
-    expected = contents(root)
+    expected = results(root)
     with start(root, SEGCORE_DEVICE="cuda") as process:
         wait_for_step(process, root, 4)
         process.kill()
     done = stage(root, SEGCORE_DEVICE="cuda")
     assert started_at(done.stderr) >= 4
-    assert contents(root) == expected
+    assert results(root) == expected

@@ -1,6 +1,7 @@
 """The train stage as a process, on arrays of 32×64 pixels."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from segcore.train.curves import CURVES, METRICS
 from stages import train
 from tests.support.running import assert_fails
 from tests.support.tiny import contents
-from tests.support.tiny_training import stage, write_inputs, write_params
+from tests.support.tiny_training import results, stage, started_at, write_inputs, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +51,15 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
     assert about["threads"] == 1
     assert str(workspace) not in json.dumps(about)
 
-    first = contents(workspace)
-    assert stage(workspace).returncode == 0
-    assert contents(workspace) == first
+    first = results(workspace)
+    done = stage(workspace)
+    assert started_at(done.stderr) == 0
+    assert results(workspace) == first
+
+
+def test_on_the_cpu_the_first_line_says_so_and_how_long_it_takes(workspace):
+    first = stage(workspace).stderr.splitlines()[0]
+    assert re.fullmatch(r"training on the CPU \(.+, 1 threads, \w+\): about \d:\d\d:\d\d for 3 epochs", first)
 
 
 def test_help_says_what_is_read_and_written(workspace):
