@@ -1,7 +1,7 @@
 """Fetch from thousands of damaged archives: each must be accepted, or refused with a message, at a small cost.
 
 The stage runs in a process with hard limits on address space, file size and time, in a folder with canary files around
-the output. The limits of :mod:`segcore.fetch.archive` are lowered there, so that small archives reach them.
+the output. The limits of :mod:`segcore.fetch.members` are lowered there, so that small archives reach them.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from PIL import Image
 
 from benchmarks.mutations import hostile_archive
 from segcore.dataset.frames import LABELLED, Frame
-from segcore.fetch import archive
+from segcore.fetch import archive, members
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from stages import fetch
@@ -105,7 +105,9 @@ def kind(outcome: Outcome) -> str:
         first = outcome.said.splitlines()[1].strip()
         return "refused: problems in the data set, first: " + _plain(re.sub(r"^\S+: |\w+/\S+", "", first))
     first = re.sub(
-        r"^x\.[a-z.]+: |^data/\S+: |\S+: (?=a second file)|'.*': |\".*\": ", "", outcome.said.splitlines()[0]
+        r"^x\.[a-z2.]+: |^data/\S+: |\S+: (?=a second file)|to '.*', |'.*'…?: |\".*\": ",
+        "",
+        outcome.said.splitlines()[0],
     )
     return _plain(first.removesuffix("; get IDD-Lite from a source that you trust"))
 
@@ -193,7 +195,7 @@ def serve(pipe: Connection, folder: Path) -> None:
     os.chdir(folder)
     os.environ["SEGCORE_THREADS"] = "1"
     for name, value in LIMITS.items():
-        setattr(archive, name, value)
+        setattr(members, name, value)
     disk: list[int] = []
     archive.unpack = _measured(archive.unpack, disk)
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives

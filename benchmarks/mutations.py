@@ -1,11 +1,13 @@
-"""Damage data on purpose, as an accident or an attacker may damage a tar, a gzipped tar, a zip or a picture.
+"""Damage data on purpose, as an accident or an attacker may damage a tar, a compressed tar, a ZIP or a picture.
 
 All randomness comes from the generator that is passed in, so a seed gives the same archive again.
 """
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -37,7 +39,7 @@ PAX = (
 
 def hostile_archive(random: Random, files: dict[str, bytes]) -> tuple[str, bytes]:
     """Pack ``files`` in some kind of archive, damage it, and return a file name and the content."""
-    kind = random.choice((".tar", ".tar.gz", ".zip"))
+    kind = random.choice((".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip", ".zip"))
     files = dict(files)
     for _ in range(random.choice((0, 0, 1, 2))):
         _change_files(random, files)
@@ -50,10 +52,46 @@ def hostile_archive(random: Random, files: dict[str, bytes]) -> tuple[str, bytes
     damaged = bytearray(data)
     for _ in range(random.choice((0, 1, 1, 2, 3))):
         random.choice(mutations)(random, damaged)
-    if kind != ".tar.gz":
+    if kind not in COMPRESS:
         return f"x{kind}", bytes(damaged)
-    zipped = gzip.compress(damaged, 1, mtime=0)
+    zipped = COMPRESS[kind](bytes(damaged), random)
     return f"x{kind}", zipped if random.random() < 0.8 else mutate(random, zipped)
+
+
+def _gzip(data: bytes, _: Random) -> bytes:
+    return gzip.compress(data, 1, mtime=0)
+
+
+def _bzip2(data: bytes, random: Random) -> bytes:
+    """Compress in one or two streams; sometimes 5 MB of zeros, in 45 bytes, are a stream behind them."""
+    cut = random.choice((0, 0, len(data) // 2))
+    zeros = bytes(5_000_000) if random.random() < 0.1 else b""
+    return b"".join(bz2.compress(part) for part in (data[:cut], data[cut:], zeros) if part)
+
+
+def _xz(data: bytes, random: Random) -> bytes:
+    """Compress in a stream that needs little memory, what `xz -9` needs, or more than there is."""
+    size = random.choice((1 << 16, 1 << 16, 64 << 20, (1 << 32) - 1)) if random.random() < 0.1 else 1 << 16
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 16}]
+    packed = bytearray(lzma.compress(data, filters=filters))
+    if size > 1 << 16:
+        _enlarge_dictionary(packed, size)
+    return bytes(packed) + bytes(random.choice((0, 0, 4, 3)))
+
+
+def _enlarge_dictionary(packed: bytearray, size: int) -> None:
+    """Change the size of the dictionary in the header of the first block: xz file format 1.1.0, sections 3.1 and 5.3.1.
+
+    To compress with a large one would take more memory than there is.
+    """
+    bits = next(bits for bits in range(41) if (2 | bits & 1) << (bits // 2 + 11) >= size or bits == 40)
+    header = packed[12 : 12 + 4 * (packed[12] + 1)]
+    header[header.index(b"\x21\x01", 2) + 2] = bits
+    header[-4:] = struct.pack("<I", zlib.crc32(header[:-4]))
+    packed[12 : 12 + len(header)] = header
+
+
+COMPRESS: dict[str, Callable[[bytes, Random], bytes]] = {".tar.gz": _gzip, ".tar.bz2": _bzip2, ".tar.xz": _xz}
 
 
 def mutate(random: Random, data: bytes) -> bytes:
@@ -152,6 +190,7 @@ def mended_png(data: bytes) -> bytes:
 def _tar(random: Random, files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     form = random.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))
+    links = random.choice((0, 0, 0.1, 0.5))
     with tarfile.open(fileobj=buffer, mode="w", format=form, errors="surrogateescape") as tar:
         for name, data in files.items():
             if random.random() < 0.02:
@@ -160,8 +199,21 @@ def _tar(random: Random, files: dict[str, bytes]) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             with contextlib.suppress(ValueError):  # a name that this format cannot hold
-                tar.addfile(info, io.BytesIO(data))
+                if random.random() < links:
+                    _add_link(random, tar, info, data, list(files))
+                else:
+                    tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def _add_link(random: Random, tar: tarfile.TarFile, info: tarfile.TarInfo, data: bytes, names: list[str]) -> None:
+    """Add a file as a hard link: to a copy of it before, as tools write that remove duplicates, or to anything."""
+    copy = tarfile.TarInfo(random.choice((info.name.replace("_label", "_inst_label"), f"./copies/{len(data)}")))
+    copy.size = len(data)
+    tar.addfile(copy, io.BytesIO(data))
+    info.type, info.size = tarfile.LNKTYPE, 0
+    info.linkname = random.choice((*[copy.name] * 20, info.name, f"x/../{copy.name}", random.choice((*names, *NAMES))))
+    tar.addfile(info)
 
 
 def _special(random: Random) -> bytes:
@@ -187,9 +239,12 @@ def pax_record(text: bytes) -> bytes:
 
 def _zip(random: Random, files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
+    system, backslashes = random.choice(((0, False), (3, False), (0, True), (10, True), (3, True)))
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in files.items():
             info = zipfile.ZipInfo(name.encode("utf-8", "replace").decode())
+            info.filename = info.filename.replace("/", "\\") if backslashes else info.filename
+            info.create_system = system
             info.compress_type = random.choice((0, *[8] * 50, 12, 14))
             info.external_attr = random.choice((0, 0o100644, *[0] * 100, 0o120777, 0o020600)) << 16
             with archive.open(info, "w", force_zip64=random.random() < 0.1) as member:

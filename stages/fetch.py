@@ -27,8 +27,8 @@ class FetchParams(Strict):
 def main() -> None:
     """Bring the frames and labels to data/raw in IDD-Lite's layout, and check every one.
 
-    Reads: what `fetch.source` names, an IDD-Lite archive (.tar.gz, .tgz,
-    .tar, .zip) or unpacked folder.
+    Reads: what `fetch.source` names, an IDD-Lite archive (tar, also with
+    gzip, bzip2 or xz, or ZIP) or unpacked folder.
 
     Writes: data/raw.
 
@@ -42,15 +42,18 @@ def main() -> None:
     fill = archive.copy_folder if source.is_dir() else archive.unpack
     with outputs.new_folder(RAW) as raw:
         fill(source, raw, mapper.place)
-        check(raw, str(source), mapper.required_splits())
+        mapper.finish()
+        rewritten = check(raw, str(source), mapper.passed_over)
     print(summary(RAW))
+    for ids, count in sorted(rewritten.items()):
+        print(f"{count:,} labels written anew as 8-bit grey PNG: the class ids were {ids}")
 
 
 def find_source(section: FetchParams) -> Path:
     """Return the path of the source; compare its checksum first, if one is given.
 
     Raises:
-        UserError: if the source is a URL, missing, neither archive nor folder, or has a different checksum.
+        UserError: if the source is a URL, missing, neither file nor folder, or has a different checksum.
     """
     if "://" in section.source:
         raise UserError(
@@ -64,8 +67,8 @@ def find_source(section: FetchParams) -> Path:
             f"fetch.source: {source} does not exist; `make data ARCHIVE=/path/to/idd-lite.tar.gz` puts an archive at "
             "data/idd-lite.tar.gz, and fetch.source=data/sample.tar.gz is the built-in sample"
         )
-    if not source.is_dir() and not source.name.lower().endswith(archive.SUFFIXES):
-        raise UserError(f"fetch.source: {source}: an archive ({', '.join(archive.SUFFIXES)}) or a folder was expected")
+    if not source.is_dir() and not source.is_file():
+        raise UserError(f"fetch.source: {source}: an archive or a folder was expected")
     if section.sha256 is not None:
         compare_checksum(source, section.sha256.lower())
     return source
@@ -86,10 +89,11 @@ def compare_checksum(source: Path, expected: str) -> None:
 
 def summary(raw: Path) -> str:
     """Return one line with the frames and drives of each split, and the size of all files."""
-    counts = []
+    counts: list[str] = []
     for split in SPLITS:
         frames = list_frames(raw, split)
-        counts.append(f"{split} {len(frames)} frames of {len({frame.drive for frame in frames})} drives")
+        drives = {frame.drive for frame in frames}
+        counts.append(f"{split} {len(frames)} frames of {len(drives)} drives" if frames else f"no {split} split")
     size = sum(file.stat().st_size for file in raw.rglob("*") if file.is_file())
     return f"{raw}: {', '.join(counts)}; {size / 1e6:.1f} MB"
 

@@ -4,102 +4,137 @@ All problems are found before any is reported, so that one list names them all.
 """
 
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import Image
-
-from segcore.dataset.classes import CLASSES, VOID
 from segcore.dataset.frames import LABELLED, SPLITS, Frame, list_frames
-from segcore.files.images import Unreadable, decode
+from segcore.fetch.layouts import Seen
+from segcore.fetch.pictures import read_frame, read_label
+from segcore.fetch.problems import Kind, Problem, Wrong, listing
+from segcore.files.images import write_labels
 from segcore.runtime.console import map_with_progress
 from segcore.runtime.errors import UserError
 
-SHOWN = 20
+NO_FRAMES = Kind("no frames", "")
+SHARED_DRIVE = Kind("in {detail}", "{count} drives are in more than one split", "; the splits must share no drive")
+NO_LABEL = Kind("no label {detail}", "{count} of {labelled} frames have no label")
+NO_FRAME = Kind("no frame for this label", "{count} of {labels} labels have no frame")
+SIZE = Kind("{detail}", "{count} of {labels} labels are not of their frame's size: {detail}")
+PALETTES = Kind(
+    "its palette has a different colour for index {detail} than the labels before it: a colour mask and not ids",
+    "{count} of {labels} labels have a palette that disagrees with those before it (index {detail}): colour masks and "
+    "not ids",
+    "; save the class id of each pixel instead, as 8-bit grey PNG",
+)
+
+Palette = dict[int, tuple[int, ...]]
 
 
-def check(root: Path, source: str, required: Sequence[str] = SPLITS) -> None:
-    """Check the data set below ``root``, in the published layout, that came from ``source``.
+class _Checked(NamedTuple):
+    """What is wrong with a frame and its label, and where the label's class ids were found: see ``Label``."""
 
-    Frames are RGB JPEGs. Labels are 8-bit PNGs with one channel, grey or with a palette whose indices are the ids, of
-    their frame's size, with class ids and void only. Train and val frames have a label each, the splits share no
-    drive, and none of the ``required`` splits is empty.
+    problems: list[Problem]
+    source: str
+    palette: Palette
+
+
+def check(root: Path, source: str, passed_over: Seen) -> Counter[str]:
+    """Check the data set below ``root``, in the published layout, and write labels anew that are not 8-bit grey.
+
+    Train and val frames have a label each, of the frame's size, and the splits share no drive. Train and val are not
+    empty. :mod:`segcore.fetch.pictures` says which pictures are read.
+
+    Args:
+        root: a copy of the data set that may be changed.
+        source: where it came from, for messages.
+        passed_over: files of the source that look like labels and are not below ``root``.
+
+    Returns:
+        How many labels were written anew, by where the class ids were found.
 
     Raises:
         UserError: if there are problems; the message has their number and lists the first ones.
     """
     frames = {split: list_frames(root, split) for split in SPLITS}
     everything = [frame for split in SPLITS for frame in frames[split]]
-    problems = [f"{split}: no frames" for split in required if not frames[split]]
+    labels = {path.relative_to(root) for path in root.glob("gtFine/*/*/*_label.png")}
+    problems = [Problem(NO_FRAMES, split) for split in LABELLED if not frames[split]]
     problems += _shared_drives(everything)
-    problems += _unpaired(root, [frame for split in LABELLED for frame in frames[split]])
+    labelled = [frame for split in LABELLED for frame in frames[split]]
+    problems += _unpaired(labelled, labels, passed_over)
+    rewritten: Counter[str] = Counter()
+    colours: Palette = {}
     with warnings.catch_warnings():
         # Pillow warns about files that are refused below, and about broken EXIF data, which no stage reads.
         warnings.simplefilter("ignore")
-        for found in map_with_progress(lambda frame: _problems(root, frame), everything, "check frames"):
+        checked = map_with_progress(lambda frame: _check(root, frame), everything, "check frames")
+        for frame, (found, label_source, palette) in zip(everything, checked, strict=True):
             problems += found
+            problems += _other_colours(frame, palette, colours)
+            rewritten.update([label_source] if label_source else [])
     if problems:
-        raise UserError(_listing(source, problems))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+        raise UserError(
+            f"{source}: {count} in the data set (paths as in data/raw); correct the source and run again\n"
+            + listing(problems, frames=len(everything), labelled=len(labelled), labels=len(labels))
+        )
+    return rewritten
 
 
-def _listing(source: str, problems: list[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    lines = [f"{source}: {count} in the data set (paths as in data/raw); correct the source and run again"]
-    lines += [f"  {problem}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  … and {len(problems) - SHOWN:,} more")
-    return "\n".join(lines)
-
-
-def _shared_drives(frames: list[Frame]) -> Iterator[str]:
+def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
     splits: dict[str, set[str]] = defaultdict(set)
     for frame in frames:
         splits[frame.drive].add(frame.split)
     for drive, found in sorted(splits.items()):
         if len(found) > 1:  # frames of one drive look alike, so the scores of val would be too good
-            yield f"drive {drive}: in {' and '.join(sorted(found))}; the splits must share no drive"
+            yield Problem(SHARED_DRIVE, f"drive {drive}", (" and ".join(sorted(found)),))
 
 
-def _unpaired(root: Path, frames: list[Frame]) -> Iterator[str]:
-    expected = {frame.label for frame in frames}
-    found = {label.relative_to(root) for label in root.glob("gtFine/*/*/*_label.png")}
-    for frame in frames:
-        if frame.label not in found:
-            yield f"{frame.image}: no label {frame.label}"
-    for label in sorted(found - expected):
-        yield f"{label}: no frame for this label"
+def _unpaired(frames: list[Frame], labels: set[Path], passed_over: Seen) -> Iterator[Problem]:
+    missing = [frame for frame in frames if frame.label not in labels]
+    if missing and passed_over.count:
+        other = "1 file looks" if passed_over.count == 1 else f"{passed_over.count:,} files look"
+        said = f"{len(missing):,} of {len(frames):,} frames have no label NAME_label.png"
+        kind = Kind(
+            f"{said}; {other} like labels of a different name, for example {{detail}}",
+            "",
+            "; rename them if they are ids",
+        )
+        yield Problem(kind, "train and val", (passed_over.first,))
+    else:
+        yield from (Problem(NO_LABEL, str(frame.image), (str(frame.label),)) for frame in missing)
+    for label in sorted(labels - {frame.label for frame in frames}):
+        yield Problem(NO_FRAME, str(label))
 
 
-def _problems(root: Path, frame: Frame) -> list[str]:
-    """Decode a frame, and its label if it has one, and return what is wrong with them."""
-    problems: list[str] = []
-    image = _decode(root, frame.image, "JPEG", problems)
-    label = _decode(root, frame.label, "PNG", problems) if (root / frame.label).exists() else None
-    if image and image.mode != "RGB":
-        problems.append(f"{frame.image}: an RGB picture was expected; its mode is {image.mode}")
-    if label and label.mode not in ("L", "P"):
-        problems.append(f"{frame.label}: one channel of 8 bits was expected; its mode is {label.mode}")
-    elif label and (wrong := _wrong_ids(label)):
-        expected = f"class ids 0 to {len(CLASSES) - 1} and {VOID} were expected"
-        problems.append(f"{frame.label}: {expected}; it also has {wrong}")
-    if image and label and image.size != label.size:
-        problems.append(f"{frame.label}: {_size(label)} pixels; its frame has {_size(image)}")
-    return problems
-
-
-def _decode(root: Path, path: Path, kind: str, problems: list[str]) -> Image.Image | None:
+def _check(root: Path, frame: Frame) -> _Checked:
+    """Decode a frame, and its label if it has one; write the label anew if it is not 8-bit grey."""
+    problems: list[Problem] = []
+    image = None
     try:
-        return decode(root / path, kind)
-    except Unreadable as error:
-        problems.append(f"{path}: {error}")
-        return None
+        image = read_frame(root / frame.image)
+    except Wrong as wrong:
+        problems.append(wrong.of(frame.image))
+    if not (root / frame.label).exists():
+        return _Checked(problems, "", {})
+    try:
+        label = read_label(root / frame.label)
+    except Wrong as wrong:
+        problems.append(wrong.of(frame.label))
+        return _Checked(problems, "", {})
+    height, width = label.ids.shape
+    if image and image.size != (width, height):
+        sizes = f"{width}×{height} pixels; its frame has {image.width}×{image.height}"
+        problems.append(Problem(SIZE, str(frame.label), (sizes,)))
+    if label.source:
+        write_labels(root / frame.label, label.ids)
+    return _Checked(problems, label.source, label.palette)
 
 
-def _wrong_ids(label: Image.Image) -> str:
-    valid = {*range(len(CLASSES)), VOID}
-    return ", ".join(str(i) for i, count in enumerate(label.histogram()) if count and i not in valid)
-
-
-def _size(picture: Image.Image) -> str:
-    return f"{picture.width}×{picture.height}"
+def _other_colours(frame: Frame, palette: Palette, colours: Palette) -> Iterator[Problem]:
+    """Compare a palette with those before it: an index that is an id has one colour in the whole data set."""
+    wrong = tuple(str(index) for index, colour in palette.items() if colours.setdefault(index, colour) != colour)
+    if wrong:
+        yield Problem(PALETTES, str(frame.label), wrong)

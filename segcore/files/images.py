@@ -4,6 +4,7 @@
 ``data/predictions`` the predicted class ids of val and test, all at native size.
 """
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -21,14 +22,20 @@ RENDERS = Path("data/renders")  # pictures for people; no stage reads them
 
 MAX_BYTES = 64 << 20  # IDD-Lite's pictures have at most 23 kB
 MAX_SCANS = 32  # a progressive JPEG has about 10; each costs a pass over all pixels, but only 53 bytes of the file
+MAX_SEGMENTS = 10_000  # a JPEG has about 10, and up to 255 with a colour profile
+# The markers of a JPEG that are followed by a length, and the one at its end: ITU-T T.81, table B.1.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 
 
 class Unreadable(Exception):
     """A picture cannot be decoded. The text says why."""
 
 
-def decode(path: Path, kind: str) -> Image.Image:
+def decode(path: Path, kind: str) -> tuple[Image.Image, str]:
     """Decode a picture of Pillow's format ``kind``, JPEG or PNG.
+
+    Return it with Pillow's name for how the file stores its pixels, which tells the number of bits: ``"L"`` is grey of
+    8 bits, ``"L;4"`` grey of 4 bits, whose values Pillow multiplies by 17. Bytes behind the end of a JPEG do not count.
 
     Raises:
         Unreadable: if it is not of this format, is damaged, or is larger than the limits of this module.
@@ -36,15 +43,16 @@ def decode(path: Path, kind: str) -> Image.Image:
     if path.stat().st_size > MAX_BYTES:
         raise Unreadable(f"more than {MAX_BYTES:,} bytes")
     data = path.read_bytes()
-    if kind == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:  # the marker at the start of a scan
-        raise Unreadable(f"more than {MAX_SCANS} scans")
+    if kind == "JPEG":
+        data = data[: _end_of_jpeg(data)]
     try:
         with Image.open(BytesIO(data), formats=[kind]) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 by = f"{picture.width}×{picture.height}"
                 raise Unreadable(f"{by} pixels; at most {MAX_PIXELS:,} in all were expected")
+            stored = str(picture.tile[0][3]) if picture.tile else ""
             picture.load()
-            return picture
+            return picture, stored
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -53,24 +61,46 @@ def decode(path: Path, kind: str) -> Image.Image:
         raise Unreadable(f"unreadable ({error})") from None
 
 
+def _end_of_jpeg(data: bytes) -> int:
+    """Return where the picture ends. A phone stores a video behind it, a camera a second picture.
+
+    The segments are skipped by their lengths, because one may contain a small picture with an end of its own.
+
+    Raises:
+        Unreadable: if it has more scans or segments than the limits of this module.
+    """
+    at, scans = 0, 0
+    for _ in range(MAX_SEGMENTS):
+        if (marker := _MARKER.search(data, at)) is None:
+            return len(data)
+        at = marker.end()
+        if marker[1] == b"\xd9":
+            return at
+        scans += marker[1] == b"\xda"
+        if scans > MAX_SCANS:
+            raise Unreadable(f"more than {MAX_SCANS} scans")
+        at += int.from_bytes(data[at : at + 2], "big")
+    raise Unreadable(f"more than {MAX_SEGMENTS:,} segments")
+
+
 def read_image(path: Path) -> Image.Image:
-    """Read a frame, RGB.
+    """Read a frame as RGB; it may be grey.
 
     Raises:
         UserError: if it is damaged.
     """
-    return _read(path, "JPEG").convert("RGB")
+    return _read(path, "JPEG")[0].convert("RGB")
 
 
 def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Read the class ids, uint8 H×W, of a frame whose width and height are ``size``.
 
     Raises:
-        UserError: unless it is an 8-bit picture of one channel, of that size, with class ids and void only.
+        UserError: unless it is a grey picture of 8 bits, of that size, with class ids and void only.
     """
-    picture = _read(path, "PNG")
-    if picture.mode not in ("L", "P"):  # the indices into a palette are the ids, whatever its colours
-        raise UserError(f"{path}: one channel of 8 bits was expected, its mode is {picture.mode}; run `dvc repro`")
+    picture, stored = _read(path, "PNG")
+    if stored != "L":
+        raise UserError(f"{path}: grey of 8 bits was expected, it is stored as {stored}; run `dvc repro`")
     if picture.size != size:
         found, expected = ("×".join(map(str, pair)) for pair in (picture.size, size))
         raise UserError(f"{path}: its size is {found}, its frame's {expected}; run `dvc repro`")
@@ -87,7 +117,7 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
     Image.fromarray(labels).save(path)
 
 
-def _read(path: Path, kind: str) -> Image.Image:
+def _read(path: Path, kind: str) -> tuple[Image.Image, str]:
     try:
         return decode(path, kind)
     except Unreadable as error:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import safetensors.torch
@@ -23,12 +22,12 @@ class PlainType:
     """Stands for ``numpy.dtype`` in a file. With numpy's own, a file could make numpy take any number for a pointer.
 
     Raises:
-        UnpicklingError: if it is not a type of plain numbers, text or times.
+        ValueError: if it is not a type of plain numbers, text or times.
     """
 
     def __init__(self, code: str, *_: object) -> None:
         if not re.fullmatch(r"[biufcSUmM]\d+", code):
-            raise UnpicklingError(f"GLOBAL numpy.dtype({code!r})")
+            raise ValueError(f"GLOBAL numpy.dtype({code!r})")
 
     def __setstate__(self, state: object) -> None:
         """Ignore the byte order."""

@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import io
+import lzma
 import os
 import random
 import stat
@@ -9,12 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from segcore.fetch import archive
+from segcore.fetch import archive, members
 from segcore.runtime.errors import UserError
 from tests.support import tiny
 
 FILES = {"top/a.txt": b"first", "top/deep/b.bin": bytes(range(256)) * 300, "c": b""}
-WRITERS = {".tar": tiny.write_tar, ".tar.gz": tiny.write_tar, ".tgz": tiny.write_tar, ".zip": tiny.write_zip}
+COMPRESS = {".gz": gzip.compress, ".tgz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".tar": bytes}
+
+
+def write_tar(path: Path, files: dict[str, bytes], extra: tuple[tarfile.TarInfo, ...] = ()) -> Path:
+    """Write a tar, compressed as the end of its name says."""
+    plain = tiny.write_tar(path.with_name("plain.tar"), files, extra).read_bytes()
+    path.write_bytes(COMPRESS[path.suffix](plain))
+    return path
+
+
+WRITERS = {suffix: write_tar for suffix in (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")} | {
+    ".zip": tiny.write_zip
+}
 
 
 def unpack(path: Path, place: archive.Place = Path) -> dict[str, bytes]:
@@ -77,7 +92,6 @@ def test_permissions_and_times_are_not_the_archives(tmp_path):
         (tiny.tar_member("/etc/x"), "'/etc/x': an absolute path"),
         (tiny.tar_member("a/../../x"), "'a/../../x': an absolute path, or a path with `..`"),
         (tiny.tar_member("link", tarfile.SYMTYPE, "/etc"), "'link': a link, a device or another special file"),
-        (tiny.tar_member("link", tarfile.LNKTYPE, "top/a.txt"), "'link': a link"),
         (tiny.tar_member("device", tarfile.CHRTYPE), "'device': a link, a device"),
         (tiny.tar_member("device", tarfile.BLKTYPE), "'device': a link, a device"),
         (tiny.tar_member("pipe", tarfile.FIFOTYPE), "'pipe': a link, a device"),
@@ -130,9 +144,9 @@ def test_a_zip_with_a_rare_compression(tmp_path):
 )
 def test_bounds(tmp_path, suffix, monkeypatch, bound, enough, reason):
     path = WRITERS[suffix](tmp_path / f"x{suffix}", FILES)
-    monkeypatch.setattr(archive, bound, enough)
+    monkeypatch.setattr(members, bound, enough)
     assert unpack(path, lambda name: Path("enough", name))
-    monkeypatch.setattr(archive, bound, enough - 1)
+    monkeypatch.setattr(members, bound, enough - 1)
     assert reason in refusal(path)
 
 
@@ -142,19 +156,20 @@ def test_a_zip_that_lies_about_its_sizes(tmp_path):
     assert "corrupt or truncated archive" in refusal(path)
 
 
-def test_memory_does_not_grow_with_a_file(tmp_path):
-    path = tiny.write_tar(tmp_path / "x.tar.gz", {"zeros": bytes(30_000_000)})
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip"])
+def test_memory_does_not_grow_with_a_file(tmp_path, suffix):
+    path = WRITERS[suffix](tmp_path / f"x{suffix}", {"zeros": bytes(30_000_000)})
     tracemalloc.start()
     archive.unpack(path, tmp_path / "root", Path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3_000_000
+    assert peak < (12_000_000 if suffix == ".tar.xz" else 3_000_000)  # the dictionary of xz has 8 MiB
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
 def test_a_header_that_would_fill_the_memory(tmp_path, kind):
     header = tiny.tar_member("././@LongLink", kind)
-    header.size = archive.MAX_FILE + 1
+    header.size = members.MAX_FILE + 1
     (tmp_path / "x.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     assert "a file of more than 67,108,864 bytes" in refusal(tmp_path / "x.tar")
 
@@ -210,9 +225,9 @@ def test_random_damage_is_only_ever_a_user_error(tmp_path, suffix):
     assert refused > 0
 
 
-def test_not_an_archive(tmp_path):
-    (tmp_path / "x.tar.gz").write_text("<html>Your download link has expired.</html>" * 100)
-    assert "corrupt or truncated archive" in refusal(tmp_path / "x.tar.gz")
+def test_a_very_long_path_is_refused(tmp_path):
+    assert unpack(write_tar(tmp_path / "x.tar", {"n" * 4096: b""}), lambda name: Path(str(len(name)))) == {"4096": b""}
+    assert "nnn'…: a path of more than 4,096 characters" in refusal(write_tar(tmp_path / "x.tar", {"n" * 4097: b""}))
 
 
 def test_copy_folder(tmp_path):

@@ -1,8 +1,10 @@
 """Archives and pictures from nowhere: each gives a result or a message, within limits, and nothing else."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import shutil
 import struct
@@ -21,8 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import mutations
-from segcore.fetch import archive
+from segcore.fetch import archive, members
 from segcore.fetch.check import check
+from segcore.fetch.layouts import Seen
 from segcore.files import images
 from segcore.runtime.errors import UserError
 from stages import fetch
@@ -39,7 +42,7 @@ LABEL = "gtFine/train/a/000001_label.png"
 seeds = st.integers(0, 2**32)
 letters = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)  # surrogates and NUL, too
 names = st.sampled_from(mutations.NAMES) | letters | st.lists(letters | st.just(".."), max_size=20).map("/".join)
-members = st.lists(st.tuples(names, st.sampled_from(mutations.KINDS), st.binary(max_size=600)), max_size=6)
+entries = st.lists(st.tuples(names, st.sampled_from(mutations.KINDS), st.binary(max_size=600), names), max_size=6)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def fetched(folder: Path, name: str, data: bytes) -> bool:
     before = snapshot(folder)
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         for bound, value in SMALL.items():
-            patch.setattr(archive, bound, value)
+            patch.setattr(members, bound, value)
         try:
             fetch.main()
         except (UserError, OSError):
@@ -97,32 +100,35 @@ def test_damaged_archives_of_every_kind(folder):
 
 
 @settings(max_examples=80, **REPEATABLE)
-@given(members)
-def test_tars_of_any_members(folder, members):
+@given(entries)
+def test_tars_of_any_members(folder, entries):
     packed = b""
-    for name, kind, data in members:
+    for name, kind, data, target in entries:
         info = tarfile.TarInfo(name)
-        info.type, info.size, info.linkname = bytes([kind]), len(data), "../canary"
+        info.type, info.size, info.linkname = bytes([kind]), len(data), target
         packed += info.tobuf(tarfile.GNU_FORMAT, errors="surrogatepass") + data + bytes(-len(data) % 512)
-    unpacked(folder, packed)
-    unpacked(folder, gzip.compress(packed, 1))
+    for compress in (bytes, gzip.compress, bz2.compress, lzma.compress):
+        unpacked(folder, compress(packed))
 
 
 @settings(max_examples=80, **REPEATABLE)
-@given(members)
-def test_zips_of_any_members(folder, members):
+@given(entries)
+def test_zips_of_any_members(folder, entries):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as out, warnings.catch_warnings(action="ignore"):  # of names that come twice
-        for name, kind, data in members:
+        for name, kind, data, _ in entries:
             info = zipfile.ZipInfo("placeholder")
             info.filename = name.encode("utf-8", "replace").decode()
+            info.create_system = kind % 15
             info.external_attr = (kind & 15) << 28
             out.writestr(info, data)
     unpacked(folder, buffer.getvalue())
 
 
 @settings(max_examples=100, **REPEATABLE)
-@given(st.sampled_from([b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08\0"]), st.binary(max_size=2000))
+@given(
+    st.sampled_from([b"", b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08\0", b"BZh9", b"\xfd7zXZ\0"]), st.binary(max_size=2000)
+)
 def test_bytes_that_are_no_archive(folder, magic, data):
     assert not unpacked(folder, magic + data) or not data.strip(b"\0")
 
@@ -195,7 +201,7 @@ def test_pictures_of_any_bytes(folder, data):
 def test_the_check_of_a_data_set_with_any_picture(folder, data, name):
     raw = tiny.write_folder(folder / "checked", tiny.published() | {name: data})
     with contextlib.suppress(UserError):
-        check(raw, "the source")
+        check(raw, "the source", Seen())
 
 
 @pytest.mark.parametrize(
@@ -204,8 +210,8 @@ def test_the_check_of_a_data_set_with_any_picture(folder, data, name):
         (raw_png(60_000, 60_000, 8, 0), "decompression bomb"),
         (raw_png(4000, 4001, 8, 0), "4000×4001 pixels; at most 16,000,000 in all were expected"),
         (raw_png(8, 6, 8, 0, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(9_000_000)))), "unreadable ("),
-        (raw_png(8, 6, 8, 4), "one channel of 8 bits was expected, its mode is LA"),
-        (raw_png(8, 6, 16, 0), "its mode is I;16"),
+        (raw_png(8, 6, 8, 4), "grey of 8 bits was expected, it is stored as LA"),
+        (raw_png(8, 6, 16, 0), "it is stored as I;16"),
         (tiny.jpeg(), "not a PNG picture"),
     ],
 )

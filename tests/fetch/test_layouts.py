@@ -8,12 +8,23 @@ from segcore.fetch.layouts import LayoutMapper
 from segcore.runtime.errors import UserError
 
 
-def places(*paths):
+def mapped(*paths):
     mapper = LayoutMapper("source")
-    return [mapper.place(path) for path in paths]
+    return mapper, [mapper.place(path) for path in paths]
 
 
-@pytest.mark.parametrize("top", ["", "idd20k_lite/"])
+def places(*paths):
+    return mapped(*paths)[1]
+
+
+def refusal(*paths):
+    with pytest.raises(UserError) as error:
+        mapped(*paths)[0].finish()
+    assert str(error.value).startswith("source: ")
+    return str(error.value).removeprefix("source: ")
+
+
+@pytest.mark.parametrize("top", ["", "idd20k_lite/", "IDD-master/idd20k_lite/", "a/b/c/d/e (1)/", "train/images/"])
 @pytest.mark.parametrize(
     ("path", "place"),
     [
@@ -26,6 +37,14 @@ def places(*paths):
         ("labels/train/7/01_label.png", "gtFine/train/7/01_label.png"),
         ("labels/val/7/01.png", "gtFine/val/7/01_label.png"),
         ("labels/val/01.png", "gtFine/val/val/01_label.png"),
+        ("annotation/train/7/01_label.png", "gtFine/train/7/01_label.png"),
+        ("annotations/val/01.png", "gtFine/val/val/01_label.png"),
+        ("Image/train/7/01_image.jpg", "leftImg8bit/train/7/01_image.jpg"),
+        ("label/train/7/01_label.png", "gtFine/train/7/01_label.png"),
+        ("Images/Val/01.JPG", "leftImg8bit/val/val/01_image.jpg"),
+        ("LABELS/VAL/01_Label.PNG", "gtFine/val/val/01_label.png"),
+        ("leftimg8bit/TEST/7/01_image.jpeg", "leftImg8bit/test/7/01_image.jpg"),
+        ("GTFINE/train/Seven/01_label.png", "gtFine/train/Seven/01_label.png"),
     ],
 )
 def test_place_of_a_picture(top, path, place):
@@ -39,68 +58,116 @@ def test_place_of_a_picture(top, path, place):
         "gtFine/train/7/01_inst_label.png",
         "gtFine/train/7/01_polygons.json",
         "gtFine/test/7/01_label.png",
+        "gtFine/train/7/01_gtFine_labellevel1Ids.png",
+        "labels/train/7/01_gtFine_labellevel1Ids.png",
+        "gtFine/train/01_label.png",
         "labels/train/7/01_inst_label.png",
         "__MACOSX/idd20k_lite/leftImg8bit/train/7/._01_image.jpg",
         "idd20k_lite/leftImg8bit/train/7/._01_image.jpg",
         "idd20k_lite/.trash/leftImg8bit/train/7/01_image.jpg",
-        "a/b/leftImg8bit/train/7/01_image.jpg",
         "leftImg8bit/train/7/Thumbs.db",
+        "masks/train/7/01_label.png",
+        "images/valid/7/01.jpg",
     ],
 )
 def test_what_no_stage_reads_has_no_place(path):
     assert places(path) == [None]
 
 
+@pytest.mark.parametrize("top", ["", "a/b/"])
 @pytest.mark.parametrize(
     "path",
     [
         "leftImg8bit/test/7/01.jpg",
         "leftImg8bit/test/7/01_image.png",
-        "leftImg8bit/test/7/01_image.JPG",
         "leftImg8bit/test/01_image.jpg",
         "leftImg8bit/test/7/deeper/01_image.jpg",
         "leftImg8bit/test/7/0,1_image.jpg",
+        "leftImg8bit/test/7/0\\1_image.jpg",
         "leftImg8bit/test/7/\udce9_image.jpg",
-        "idd20k_lite/images/val/01.png",
+        "images/val/01.png",
+        "Image/VAL/01.tiff",
     ],
 )
-def test_a_frame_with_an_unknown_name_is_an_error(path):
-    with pytest.raises(UserError) as error:
-        places(path)
-    assert f"source: {path!r}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg" in str(error.value)
+def test_a_frame_with_an_unknown_name_is_an_error(path, top):
+    expected = f"{top + path!r}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, of letters, digits, dots"
+    assert refusal(top + path).startswith(expected)
+    tree, split = path.split("/")[:2]
+    frame = f"{top}{tree}/{split}/8/02_image.jpg"
+    assert refusal(frame, top + path).startswith(expected)
+    assert refusal(top + path, frame, top + path).startswith(f"{top + path!r} and 1 more: in IDD-Lite a frame is")
+
+
+def test_pictures_beside_the_data_set_are_no_frames():
+    mapper, found = mapped(
+        "docs/images/train/loss.png", "data/leftImg8bit/train/7/01_image.jpg", "data/gtFine/train/7/01_label.png",
+        "results/images/val/7/a,b.jpg",
+    )  # fmt: skip
+    mapper.finish()
+    assert [place is not None for place in found] == [False, True, True, False]
 
 
 def test_two_files_for_one_place():
-    with pytest.raises(UserError, match=r"images/train/7/01_image\.jpg: a second file for leftImg8bit/train/7/01_im"):
+    expected = r"images/train/7/01_image\.jpg: a second file for leftImg8bit/train/7/01_im"
+    with pytest.raises(UserError, match=expected):
         places("images/train/7/01.jpg", "images/train/7/01_image.jpg")
-
-
-def test_required_splits_of_each_layout():
-    for path, splits in [
-        ("leftImg8bit/train/7/01_image.jpg", ("train", "val", "test")),
-        ("images/train/7/01_image.jpg", ("train", "val")),
-    ]:
-        mapper = LayoutMapper("source")
-        mapper.place(path)
-        assert mapper.required_splits() == splits
+    with pytest.raises(UserError, match=r"01\.JPG: a second file for leftImg8bit/train/7/01_im"):
+        places("images/train/7/01.jpg", "images/train/7/01.JPG")
 
 
 def test_a_source_without_idd_lite_is_an_error_that_says_what_is_in_it():
-    mapper = LayoutMapper("holiday.zip")
-    for path in ("photos/2019/sea.jpg", "photos/2019/hill.jpg", "notes.txt"):
-        mapper.place(path)
-    with pytest.raises(UserError) as error:
-        mapper.required_splits()
-    assert "holiday.zip: no IDD-Lite in it; leftImg8bit/{train,val,test} and gtFine/{train,val} were" in str(
-        error.value
+    said = refusal("photos/2019/sea.jpg", "photos/2019/hill.jpg", "notes.txt")
+    assert said == (
+        "no IDD-Lite in it; leftImg8bit/{train,val,test} and gtFine/{train,val} were expected, both in the same "
+        "folder; it has: notes.txt, photos/2019"
     )
-    assert str(error.value).endswith("it has: notes.txt, photos/2019")
+    assert refusal().endswith("it has: no files")
+    assert refusal(*(f"{number}/x" for number in range(50))).count(", ") < 12
 
 
-@pytest.mark.parametrize("second", ["b/leftImg8bit/val/8/02_image.jpg", "a/images/val/8/02_image.jpg"])
-def test_two_data_sets_are_not_mixed(second):
-    mapper = LayoutMapper("source")
-    mapper.place("a/leftImg8bit/train/7/01_image.jpg")
-    mapper.place(second)
-    with pytest.raises(UserError, match=r"more than one data set in it: a/.+, ./.+; keep one"):
-        mapper.required_splits()
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a/leftImg8bit/train/7/01_image.jpg", "b/leftImg8bit/val/8/02_image.jpg"),
+        ("a/leftImg8bit/train/7/01_image.jpg", "a/images/val/8/02_image.jpg"),
+        ("a/leftImg8bit/train/7/01_image.jpg", "a/b/leftImg8bit/val/8/02_image.jpg"),
+        ("a/leftImg8bit/train/7/01_image.jpg", "b/gtFine/train/7/01_label.png"),
+        ("a/labels/train/7/01_label.png", "a/annotation/val/8/02_label.png"),
+        ("a/Labels/train/7/01_label.png", "a/labels/val/8/02_label.png"),
+    ],
+)
+def test_two_data_sets_are_not_mixed(first, second):
+    for paths in [(first, second), (second, first)]:
+        trees = sorted(path.rsplit("/", 3)[0] for path in paths)
+        assert refusal(*paths) == f"more than one data set in it: {trees[0]}, {trees[1]}; keep one of them"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("IDD_Segmentation/leftImg8bit/train/0/005506_leftImg8bit.png", "IDD Segmentation"),
+        ("idd20kII/leftImg8bit/val/201/frame0029_leftImg8bit.jpg", "IDD Segmentation"),
+        ("images/train/005506_leftImg8bit.jpg", "IDD Segmentation"),
+        ("leftImg8bit/val/frankfurt/frankfurt_000000_000294_leftImg8bit.png", "Cityscapes"),
+    ],
+)
+def test_a_different_data_set_is_named(path, name):
+    said = refusal("gtFine/train/0/005506_gtFine_polygons.json", path)
+    assert said == f"{path!r}: named as the frames of {name}, which is not read yet; IDD-Lite is a different download"
+
+
+def test_label_like_files_that_are_passed_over():
+    likes = [
+        "gtFine/train/0/01_gtFine_labellevel1Ids.png", "labels/val/01.bmp", "masks/train/0/01.png", "x/Val/01.png",
+        "annotations/train/01.json",
+    ]  # fmt: skip
+    others = ["gtFine/test/0/01_label.png", "docs/loss.png", "train/notes.txt", "gtFine/train/0/01_inst_label.png"]
+    mapper, _ = mapped(*others, *likes)
+    assert (mapper.passed_over.count, mapper.passed_over.first) == (5, likes[0])
+
+
+def test_very_many_folders_like_that_of_a_data_set():
+    """Each is kept in memory until the end."""
+    assert "more than 100 folders like 100/images" in refusal(
+        *(f"{number}/images/train/x.png" for number in range(101))
+    )

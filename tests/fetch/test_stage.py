@@ -62,7 +62,7 @@ def archived(folder: Path, changes: Mapping[str, bytes | None]) -> Path:
         ("x.tar.gz", tiny.write_tar, "idd20k_lite"),
         ("x.tgz", tiny.write_tar, ""),
         ("x.tar", tiny.write_tar, "."),
-        ("x.ZIP", tiny.write_zip, "another name"),
+        ("x.ZIP", tiny.write_zip, "another name/and one more"),
         ("x.zip", tiny.write_zip, ""),
         ("folder", tiny.write_folder, "idd20k_lite"),
         ("folder", tiny.write_folder, ""),
@@ -90,7 +90,7 @@ def test_the_older_layout(tmp_path, endings):
     assert done.returncode == 0, done.stderr
     expected = {name: data for name, data in tiny.published().items() if "/test/" not in name}
     assert tiny.contents(tmp_path / "data/raw") == expected
-    assert "test 0 frames of 0 drives" in done.stdout
+    assert "val 1 frames of 1 drives, no test split; " in done.stdout
 
 
 def test_the_older_layout_without_drives(tmp_path):
@@ -167,8 +167,12 @@ def test_a_url_as_source_shows_no_secret(expect_error):
 
 
 def test_a_source_of_an_unknown_kind(expect_error, tmp_path):
-    (tmp_path / "x.rar").write_bytes(b"Rar!")
-    expect_error("x.rar: an archive (.tar.gz, .tgz, .tar, .zip) or a folder was expected", source="x.rar")
+    (tmp_path / "x.rar").write_bytes(b"Rar!\x1a\x07\x01\0")
+    expect_error("x.rar: a RAR archive, and not a tar or a ZIP; unpack it, and set fetch.source to the", source="x.rar")
+
+
+def test_a_source_that_is_neither_file_nor_folder(expect_error):
+    expect_error("fetch.source: /dev/zero: an archive or a folder was expected", source="/dev/zero")
 
 
 def test_a_wrong_checksum(expect_error, tmp_path):
@@ -207,7 +211,7 @@ def test_an_archive_without_idd_lite(expect_error, tmp_path):
         (tiny.tar_member("/tmp/x_image.jpg"), "an absolute path"),
         (tiny.tar_member("idd20k_lite/../../x_image.jpg"), "a path with `..`"),
         (tiny.tar_member("idd20k_lite/leftImg8bit/test/d/1_image.jpg", tarfile.SYMTYPE, "/etc/passwd"), "a link"),
-        (tiny.tar_member("idd20k_lite/leftImg8bit/test/d/1_image.jpg", tarfile.LNKTYPE, "/etc/passwd"), "a link"),
+        (tiny.tar_member("idd20k_lite/leftImg8bit/test/d/1_image.jpg", tarfile.LNKTYPE, "/etc/passwd"), "an absolute"),
         (tiny.tar_member("idd20k_lite/device", tarfile.CHRTYPE), "a device"),
         (tiny.zip_member("/tmp/x_image.jpg"), "an absolute path"),
         (tiny.zip_member("../x_image.jpg"), "a path with `..`"),
@@ -251,11 +255,11 @@ LABEL = "gtFine/train/a/000001_label.png"
         ({FRAME: tiny.jpeg()[:-20]}, f"{FRAME}: unreadable (image file is truncated"),
         ({FRAME: b"\xff\xd8\xff" + bytes(100)}, f"{FRAME}: "),
         ({LABEL: tiny.png(np.full((6, 8), 7, np.uint8))}, f"{LABEL}: class ids 0 to 6 and 255 were expected; it"),
-        ({LABEL: tiny.png(np.zeros((6, 8, 3), np.uint8))}, f"{LABEL}: one channel of 8 bits was expected; its mode"),
+        ({LABEL: tiny.png(np.zeros((6, 8, 3), np.uint8))}, f"{LABEL}: a colour mask and not ids (its mode is RGB); s"),
         ({LABEL: tiny.png(np.zeros((6, 8), np.uint16))}, f"{LABEL}: one channel of 8 bits was expected; its mode is I"),
         ({LABEL: tiny.png(tiny.ids(size=(6, 8)))}, f"{LABEL}: 6×8 pixels; its frame has 8×6"),
-        ({FRAME: tiny.jpeg(mode="L")}, f"{FRAME}: an RGB picture was expected; its mode is L"),
-        ({"leftImg8bit/test/d/000005_image.jpg": None}, "test: no frames"),
+        ({FRAME: tiny.jpeg(mode="CMYK")}, f"{FRAME}: RGB or grey was expected; its mode is CMYK"),
+        ({"leftImg8bit/val/c/000004_image.jpg": None, "gtFine/val/c/000004_label.png": None}, "val: no frames"),
         ({"leftImg8bit/test/c/000006_image.jpg": tiny.jpeg()}, "drive c: in test and val; the splits must share no"),
     ],
 )
@@ -264,10 +268,11 @@ def test_a_problem_in_the_data_set(expect_error, tmp_path, changes, text):
     assert "x.tar.gz: 1 problem in the data set" in said
 
 
-def test_a_long_list_of_problems_is_cut(expect_error, tmp_path):
+def test_a_problem_of_many_files_takes_one_line(expect_error, tmp_path):
     lonely = {f"gtFine/train/a/{number:06}_label.png": tiny.png(tiny.ids()) for number in range(100, 125)}
-    said = expect_error("25 problems in the data set", "  … and 5 more\n", source=archived(tmp_path, lonely))
-    assert said.count("no frame for this label") == 20
+    line = "  25 of 29 labels have no frame; the first: gtFine/train/a/000100_label.png\n"
+    said = expect_error("25 problems in the data set", line, source=archived(tmp_path, lonely))
+    assert len(said.splitlines()) == 3  # with that of the progress
 
 
 # In detail

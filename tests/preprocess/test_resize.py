@@ -123,13 +123,15 @@ def test_an_error_half_way_leaves_the_old_arrays(tmp_path, raw):
     assert (contents(tmp_path / "arrays"), contents(tmp_path / "native")) == expected
 
 
-def test_labels_with_a_palette_give_their_indices(tmp_path, raw):
-    expected = contents(run(tmp_path))
-    for path in raw.glob("gtFine/*/*/*.png"):
-        with Image.open(path) as picture:
-            ids = np.asarray(picture)
-        path.write_bytes(palette_png(ids))
-    assert contents(run(tmp_path)) == expected
+def test_labels_with_a_palette_are_refused(tmp_path, raw):
+    """Fetch has written them anew as 8-bit grey."""
+    path = min(raw.glob("gtFine/*/*/*.png"))
+    with Image.open(path) as picture:
+        path.write_bytes(palette_png(np.asarray(picture)))
+    with pytest.raises(
+        UserError, match=f"{path.name}: grey of 8 bits was expected, it is stored as P; run `dvc repro`"
+    ):
+        run(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "split,drive\n", "split,drive,frame,height,width\nval,1,1,x,1\n"])

@@ -8,7 +8,7 @@ import yaml
 from tests.support.workspace import ROOT
 
 DOCUMENTS = ("README.md", "docs/recipes.md")
-PAGES = (*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md", "docs/glossary.md", "docs/results.md")
+PAGES = (*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md", "docs/glossary.md", "docs/results.md", "docs/your-data.md")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -118,7 +118,7 @@ def test_a_missing_file_leaves_the_old_pictures(tmp_path, lost):
         ("data/predictions/val/9/050_label.png", grey(0, (16, 11)), "size is 16×11, its frame's 16×12"),
         ("data/predictions/test/9/003_label.png", grey(0, (12, 16)), "size is 12×16, its frame's 16×12"),
         ("data/native/gtFine/val/6/3_label.png", grey(7), "7 is not a class id"),
-        ("data/native/gtFine/val/6/3_label.png", Image.new("RGB", (16, 12)), "one channel of 8 bits was expected"),
+        ("data/native/gtFine/val/6/3_label.png", Image.new("RGB", (16, 12)), "grey of 8 bits was expected"),
         ("data/native/leftImg8bit/val/6/3_image.jpg", "not a JPEG", "not a JPEG picture"),
         ("metrics/frames.csv", "", "not the table that evaluate writes"),
         ("metrics/frames.csv", "drive,frame,class,tp,fp\n9,050,sky,1,2\n", "not the table that evaluate writes"),
