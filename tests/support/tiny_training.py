@@ -15,6 +15,7 @@ from segcore.dataset.classes import CLASSES
 from segcore.network.erfnet import ModelParams
 from segcore.network.tensors import FrameStore
 from segcore.train.augment import AugmentParams
+from segcore.train.checkpoint import DIGEST
 from segcore.train.loop import Data, Event, Training
 from segcore.train.recipe import Recipe, TrainParams
 from segcore.train.run_folder import CHECKPOINTS
@@ -100,8 +101,9 @@ def results(root: Path) -> dict[str, bytes]:
 
 
 def saved_steps(root: Path) -> list[int]:
-    """Return the steps of the checkpoints below ``root``."""
-    return sorted(int(path.name[:9]) for path in (root / CHECKPOINTS).glob("*/*.safetensors"))
+    """Return the steps of the checkpoints of interrupted runs below ``root``."""
+    saved = (root / CHECKPOINTS).glob("*/*.safetensors")
+    return sorted(int(path.name[:9]) for path in saved if not path.with_name(DIGEST).exists())
 
 
 def started_at(said: str) -> int:
