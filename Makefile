@@ -21,8 +21,13 @@ help:  ## list the targets
 install: .venv/installed .venv/vega.js  ## make .venv and install requirements.lock into it
 
 .venv/installed: requirements.lock
+	@git -c safe.directory='*' rev-parse --git-dir > /dev/null || grep -qs 'no_scm = true' .dvc/config .dvc/config.local || \
+	    { echo 'DVC needs git: clone the repository, or make this copy one: git init && git add --all && git commit' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; from importlib.util import find_spec; sys.exit(None if find_spec("ensurepip") else \
+	    "$(PYTHON) has no ensurepip, which .venv needs: apt install python%d.%d-venv (Debian, Ubuntu), or " % sys.version_info[:2] + \
+	    "name a different Python: make PYTHON=/path/to/python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
@@ -37,6 +42,13 @@ repro: install  ## run what changed in the pipeline, then print the scores and w
 	@$(BIN)/python -m segcore scores
 
 sample: install  ## run two epochs on the built-in sample in a temporary folder, whatever params.yaml says
+	@if [[ $$(git rev-parse --is-shallow-repository) == true ]]; then \
+	    echo 'DVC loses an experiment in a temporary folder of a shallow clone: git fetch --unshallow' >&2; exit 1; \
+	fi; \
+	twice=$$(git config --local --no-includes --name-only --list | sort | uniq -d | head -1); if [[ -n $$twice ]]; then \
+	    echo "DVC cannot read .git/config, as it sets $$twice twice: keep one there, and move the others to a file:" >&2; \
+	    echo "git config --file .git/more --add $$twice VALUE && git config include.path more" >&2; exit 1; \
+	fi
 	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.tar.gz --set-param fetch.sha256=null \
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
 	@$(BIN)/python -m dvc metrics diff --all HEAD sample
@@ -65,7 +77,7 @@ review: install  ## report what the workspace changed, in review/: make review B
 	    *) echo "PICTURES is $$PICTURES: yes or no" >&2; exit 1;; esac; \
 	$(BIN)/python -m segcore review "$${options[@]}" -- $${BASE:+"$$BASE"}
 
-gate: install  ## fail if the committed metrics were not made from this code and these parameters
+gate: install  ## fail if the metrics of HEAD were not made from its code and parameters
 	@$(BIN)/python -m segcore gate
 
 lint: install  ## check style, types and layers

@@ -38,8 +38,10 @@ def test_help_lists_all_commands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("compare", "HEAD"), "error: other commits cannot be read: git says: fatal: not a git repository"),
-        (("review", "HEAD"), "error: other commits cannot be read: git says: fatal: not a git repository"),
+        (("compare", "HEAD"), "error: commits cannot be read: git says: fatal: not a git repository"),
+        (("review", "HEAD"), "error: commits cannot be read: git says: fatal: not a git repository"),
+        (("gate",), "error: commits cannot be read: git says: fatal: not a git repository"),
+        (("gate", "--workspace"), "error: DVC says: you are not inside of a DVC repository"),
         (("scores",), "error: metrics/evaluate.json: No such file or directory"),
         (("provenance", "nothing"), "error: nothing: no such file"),
     ],

@@ -109,7 +109,11 @@ def compare_files(inputs: Inputs | None, record: dict[str, Any], commit: str | N
 
 
 def digest(path: Path) -> str:
-    """Return the digest that dvc.lock would have for this file or folder, or ``MISSING``."""
+    """Return the digest that dvc.lock would have for this file or folder, or ``MISSING``.
+
+    Raises:
+        UserError: if DVC cannot read .dvcignore.
+    """
     if path.is_file():
         return md5(path)
     if not path.is_dir():
@@ -119,7 +123,10 @@ def digest(path: Path) -> str:
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.db import HashFileDB
 
-    ignore: Any = DvcIgnoreFilter(localfs, str(Path.cwd()))
+    try:
+        ignore: Any = DvcIgnoreFilter(localfs, str(Path.cwd()))
+    except UnicodeError as error:
+        raise UserError(f".dvcignore: {error}") from None
     _, _, tree = build(HashFileDB(localfs, ""), str(path.absolute()), localfs, "md5", ignore=ignore, dry_run=True)
     return str(tree.oid)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from segcore.files.model import MODEL, NotOurs, read_record
 from segcore.provenance.differences import Check, compare_files, compare_params, compare_record, digest, flatten, show
-from segcore.repository.dvc import LOCK
-from segcore.repository.git import GitError
-from segcore.repository.history import Commit, History, Inputs, find_history, train_inputs
+from segcore.repository.dvc import LOCK, read_stages
+from segcore.repository.git import GitError, read_at
+from segcore.repository.history import Commit, History, find_history, train_inputs
 from segcore.runtime.errors import UserError
 
 
@@ -31,9 +31,9 @@ def report(model: Path) -> None:
         print_field(name.removeprefix("params."), value)
 
     print(f"\nCommits that brought it into dvc.lock, as {MODEL}")
-    lock = Path(LOCK)
-    locked = train_inputs(lock.read_bytes(), md5) if lock.exists() else None
-    found = print_history(md5, locked)
+    lock = Path(LOCK).read_bytes() if Path(LOCK).exists() else b""
+    locked = train_inputs(lock, md5)
+    found = print_history(md5, lock)
 
     print("\nWhat must match for the same bytes")
     known = [(locked, "here"), (found.head, "of HEAD"), *((it.inputs, f"of {it.short}") for it in found.brought_in)]
@@ -68,8 +68,11 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def print_history(md5: str, locked: Inputs | None) -> History:
-    """Print the commits that have the model and return them; where git cannot be asked, print why and return none."""
+def print_history(md5: str, lock: bytes) -> History:
+    """Print the commits that have the model and return them; where git cannot be asked, print why and return none.
+
+    ``lock`` is the content of dvc.lock here.
+    """
     found = History([], head=None, shallow=False)
     try:
         found = find_history(md5)
@@ -87,9 +90,19 @@ def print_history(md5: str, locked: Inputs | None) -> History:
             )
         if found.shallow:
             print_text("this clone is shallow, so older commits are not known: `git fetch --unshallow` gets them")
-        print_text(f"HEAD has it now: {'no' if found.head is None else 'yes'}")
-    print_text(f"dvc.lock here has it now: {'no' if locked is None else 'yes'}")
+        print_text(f"HEAD has it now: {has_model(read_at('HEAD', LOCK) or b'', md5)}")
+    print_text(f"dvc.lock here has it now: {has_model(lock, md5)}")
     return found
+
+
+def has_model(lock: bytes, md5: str) -> str:
+    """Return whether a dvc.lock, empty if there is none, has the model: yes, no, or why that is not known."""
+    try:
+        if lock:
+            read_stages(lock)
+    except ValueError:
+        return "not known: DVC did not write this dvc.lock; perhaps it has a merge conflict"
+    return "no" if train_inputs(lock, md5) is None else "yes"
 
 
 def print_checks(groups: dict[str, list[Check]], locked_in: str | None) -> None:

@@ -1,5 +1,7 @@
-"""DVC, run as a command, and dvc.lock, read as YAML."""
+"""DVC, run as a command, its error messages, and dvc.lock, read as YAML."""
 
+import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -9,6 +11,7 @@ import yaml
 from segcore.runtime.errors import UserError
 
 LOCK = "dvc.lock"
+PLUGIN = re.compile(r"requires\b.*\bdvc-(\w+)")
 
 # The entries of one stage: `deps` and `outs`, each a list of `path` and `md5`, and `params` by file.
 Stage = dict[str, Any]
@@ -23,8 +26,20 @@ def dvc(*arguments: str) -> str:
     done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
     if done.returncode:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise UserError(f"`dvc {' '.join(arguments)}` failed: {reason}")
+        raise UserError(f"`dvc {' '.join(arguments)}` failed: {explain(reason)}")
     return done.stdout
+
+
+def explain(error: BaseException | str) -> str:
+    """Return the text of an error of DVC with its cause, on one line, and what helps if it names no file or command."""
+    parts = [error, error.__cause__] if isinstance(error, BaseException) else [error]
+    text, *causes = [" ".join(str(part).split()) or type(part).__name__ for part in parts if part is not None]
+    text = ": ".join([text, *(cause for cause in causes if cause not in text)])
+    text = text.replace(f"{os.path.relpath('/')}/", "")  # in a commit, the project is at the root for DVC
+    if "config file error" in text:
+        text += " (in .dvc/config, .dvc/config.local or ~/.config/dvc/config)"
+    plugin = PLUGIN.search(text)
+    return f"{text} (`pip install 'dvc[{plugin[1]}]'`)" if plugin and "pip install" not in text else text
 
 
 def read_stages(lock: bytes) -> dict[str, Stage]:

@@ -9,6 +9,7 @@ from segcore.runtime.errors import UserError
 
 # DVC keeps the experiment NAME as one commit on top of the commit that it started from: refs/exps/01/23456789…/NAME.
 EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(.+)")
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the folder without files, which git always knows
 
 
 class GitError(Exception):
@@ -25,8 +26,8 @@ def git(*arguments: str, given: str = "") -> bytes:
     except FileNotFoundError:
         raise GitError("git is not installed") from None
     except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip().splitlines()
-        raise GitError(f"git says: {reason[0] if reason else f'exit code {error.returncode}'}") from None
+        reason = " ".join(error.stderr.decode(errors="replace").split())  # its last lines may be advice
+        raise GitError(f"git says: {reason or f'exit code {error.returncode}'}") from None
 
 
 def experiment_names() -> dict[str, str]:
@@ -72,6 +73,11 @@ def read_each(commits: Iterable[str], path: str) -> dict[str, bytes]:
             found[commit] = answers.read(int(header[-1]))
             answers.read(1)
     return found
+
+
+def fetch_files(commit: str) -> None:
+    """Fetch the files of a commit, at and below here, that a partial clone lacks, all at once."""
+    git("diff", "--numstat", "--no-ext-diff", "--no-textconv", EMPTY_TREE, commit, "--", ".")
 
 
 def changed(path: str, fields: tuple[str, ...] = ("%H",)) -> list[list[str]]:

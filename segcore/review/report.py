@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 
 import vl_convert
 from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
 from segcore.dataset.frames import Frame
 from segcore.drawing.pictures import overlay, panel
 from segcore.files.images import PREDICTIONS, read_labels
 from segcore.render.panels import val_pictures
-from segcore.repository.dvc import dvc
+from segcore.repository.dvc import dvc, explain
+from segcore.repository.project import open_project
 from segcore.review.comparison import SHOWN_FRAMES, Comparison, Table, compare
 from segcore.review.gate import ADVICE, find_changes
 from segcore.review.results import default_base, load
@@ -30,10 +30,17 @@ OUT = Path("review")
 WORST = 5  # frames
 NO_MORE = (
     "No more frames are here. `dvc pull` gets those of the workspace, `dvc fetch --all-commits` those of other "
-    "commits, if they were pushed."
+    "commits, if they were pushed and the remote can be reached."
 )
 
 Picture = tuple[str, str]  # its name, and its content as a data: URI
+
+
+class Difference(NamedTuple):
+    """What differs, in the columns of DVC's own table, and what could not be read."""
+
+    table: Table
+    unreadable: list[str]
 
 
 class FrameSection(NamedTuple):
@@ -78,31 +85,48 @@ def write(base: str, with_frames: bool) -> None:
     print(f"{OUT}/report.md, {OUT}/report.html")
 
 
-def difference(kind: Literal["params", "metrics"], base: str) -> Table:
-    """Return the parameters or metrics that differ from ``base``, in the columns of DVC's own table."""
+def difference(kind: Literal["params", "metrics"], base: str) -> Difference:
+    """Return the parameters or metrics that differ from ``base``; none of a file that one of the two cannot read."""
     head = ["Path", "Param", base, "workspace"] if kind == "params" else ["Path", "Metric", base, "workspace", "Change"]
+    with open_project() as project:  # the command `dvc params diff` takes what it cannot read for removed
+        found = getattr(project, kind).diff(a_rev=base)
+    failed = [  # with the path of a file, or for all files of a commit
+        (path, rev, error)
+        for rev, errors in found.get("errors", {}).items()
+        for path, error in (errors.items() if isinstance(errors, dict) else [("", errors)])
+    ]
+    unreadable = [f"{path or f'The {kind}'} of {rev} cannot be read: {explain(error)}" for path, rev, error in failed]
     rows = []
-    for path, changes in sorted(json.loads(dvc(kind, "diff", "--json", base)).items()):
-        for name, change in sorted(changes.items()):
+    for path, changes in sorted(found.get("diff", {}).items()):
+        readable = not {path, ""} & {path for path, *_ in failed}
+        for name, change in sorted(changes.items()) if readable else ():
             values = [change.get(key) for key in ("old", "new", "diff")[: len(head) - 2]]
             if kind == "metrics":
                 values = [round(value, 5) if isinstance(value, float) else value for value in values]
             rows.append([path, name, *("-" if value is None else str(value) for value in values)])
-    return Table(head, rows)
+    return Difference(Table(head, rows), unreadable)
 
 
 def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
     """Return the plots of dvc.yaml, each for ``base`` and the workspace together, and why some cannot be drawn."""
     with tempfile.TemporaryDirectory() as folder:  # where DVC puts pictures, which are not used here
-        drawn = json.loads(dvc("plots", "diff", "--json", "--out", folder, base))
-    # As pictures, because as SVG elements of one page they would all define the same ids.
-    plots = [
-        (name, data_uri(vl_convert.vegalite_to_svg(part["content"]).encode(), "svg+xml"))
-        for name, parts in drawn["data"].items()
-        for part in parts
-        if part["type"] == "vega"
-    ]
-    return plots, ["{name} of {rev} cannot be drawn: {msg}".format(**failed) for failed in drawn.get("errors", [])]
+        try:
+            drawn = json.loads(dvc("plots", "diff", "--json", "--out", folder, base))
+        except UserError as error:
+            return [], [f"No plot can be drawn: {error}"]
+    failed, plots = {}, []
+    for error in drawn.get("errors", []):
+        name, rev = error.get("name", "Every plot"), error.get("rev", "a commit")  # without a name it is about all
+        failed[name, rev] = f"{name} of {rev} cannot be drawn: {explain(error.get('msg') or json.dumps(error))}"
+    for name, parts in drawn.get("data", {}).items():
+        # As pictures, because as SVG elements of one page they would all define the same ids.
+        svgs = [vl_convert.vegalite_to_svg(part["content"]) for part in parts if part["type"] == "vega"]
+        plots += [(name, data_uri(svg.encode(), "svg+xml")) for svg in svgs]
+        shown = [rev for part in parts for rev in part["revisions"]]
+        for rev in (base, "workspace") if svgs or not parts else ():
+            if rev not in shown and ("Every plot", rev) not in failed:
+                failed.setdefault((name, rev), f"{name} of {rev} has no points")
+    return plots, list(failed.values())
 
 
 def draw_frames(comparison: Comparison) -> list[FrameSection]:
@@ -119,8 +143,8 @@ def draw_frames(comparison: Comparison) -> list[FrameSection]:
                 pictures.append((str(frame), draw_change(frame, before, after, stored)))
         except (FileNotFoundError, DataIndexDirError):
             note = NO_MORE
-        except (UserError, OSError, ValueError, DvcException) as error:
-            note = f"No more frames can be read: {error}."
+        except Exception as error:  # those of the libraries below DVC, too
+            note = f"No more frames can be read: {explain(error)}."
         found.append(FrameSection(id, title, pictures, note))
     return found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segcore.repository.dvc import digests, dvc, read_stages
+from segcore.repository.dvc import digests, dvc, explain, read_stages
 from segcore.runtime.errors import UserError
 from tests.support.old_layout import LOCK
 
@@ -10,6 +10,26 @@ from tests.support.old_layout import LOCK
 def test_what_dvc_refuses_is_an_error(own_git):
     with pytest.raises(UserError, match=r"`dvc status --json` failed: .*not inside of a DVC repository"):
         dvc("status", "--json")
+
+
+def test_an_error_is_one_line_with_its_cause():
+    error = ValueError("unable\n to read")
+    error.__cause__ = KeyError()
+    assert explain(error) == "unable to read: KeyError"
+    error.__cause__ = ValueError("to read")
+    assert explain(error) == "unable to read"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3 is supported, but requires 'dvc-s3' to be installed",
+        "URL 's3://b/p' is supported but requires these missing dependencies: ['dvc-s3']",
+    ],
+)
+def test_a_missing_plugin_is_named_with_the_command_that_installs_it(text):
+    assert explain(text) == f"{text} (`pip install 'dvc[s3]'`)"
+    assert explain(f"{text}. Run: pip install 'dvc[s3]'") == f"{text}. Run: pip install 'dvc[s3]'"
 
 
 def test_dvc_lock_has_stages_with_digests():

@@ -172,6 +172,18 @@ def test_a_repository_without_commits(project, ask):
     assert "HEAD has it now: no" in answer.lines
 
 
+def test_a_dvc_lock_with_a_conflict_is_no_answer(project, ask):
+    project.commit_lock(project.md5)
+    lock = Path("dvc.lock")
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> theirs\n")
+    unknown = "not known: DVC did not write this dvc.lock; perhaps it has a merge conflict"
+    answer = ask()
+    assert "HEAD has it now: yes" in answer.lines
+    assert f"dvc.lock here has it now: {unknown}" in answer.flat
+    project.commit("too early")
+    assert f"HEAD has it now: {unknown}" in ask().flat
+
+
 @pytest.mark.parametrize(("cause", "reason"), [("folder", "not a git repository"), ("git", "git is not installed")])
 def test_without_git_the_other_answers_are_given(project, ask, monkeypatch, cause, reason):
     project.commit_lock(project.md5)

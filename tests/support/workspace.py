@@ -86,8 +86,7 @@ class Workspace:
             workspace.set_parameter(parameter, value)
         workspace.set_sample()
         workspace.git("init", "--quiet", "--initial-branch=main")
-        workspace.git("config", "user.name", "A. Tester")
-        workspace.git("config", "user.email", "tester@example.org")
+        workspace.sign()
         workspace.commit("code and parameters")
         return workspace
 
@@ -95,6 +94,18 @@ class Workspace:
         """A workspace in the same state, cache and git history included."""
         shutil.copytree(self.root, root, symlinks=True)
         return Workspace(root)
+
+    def clone(self, root: Path, *options: str) -> "Workspace":
+        """A clone, as of a repository on a server: without data, cache and experiments."""
+        self.run("git", "clone", "--quiet", *options, f"file://{self.root}", str(root))
+        clone = Workspace(root)
+        clone.sign()
+        return clone
+
+    def sign(self) -> None:
+        """Set the name and the address that commits have."""
+        self.git("config", "user.name", "A. Tester")
+        self.git("config", "user.email", "tester@example.org")
 
     def run(self, *command: str, **environment: str) -> str:
         """Run a command that has to succeed, and return what it wrote to stdout."""
@@ -143,12 +154,14 @@ class Workspace:
 
     def status(self) -> set[str]:
         """The stages that ``dvc status`` names, asked for in this process because that takes a tenth of the time."""
-        with (
-            mock.patch.dict(os.environ, self.environment, clear=True),
-            contextlib.chdir(self.root),
-            Repo() as repo,
-        ):
+        with self.entered(), Repo() as repo:
             return set(repo.status())
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Give this process the folder and the environment of the workspace."""
+        with mock.patch.dict(os.environ, self.environment, clear=True), contextlib.chdir(self.root):
+            yield
 
     def parameters(self) -> dict[str, Any]:
         return yaml.safe_load((self.root / "params.yaml").read_text())

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -11,7 +10,8 @@ from PIL import Image
 
 from segcore.files.scores import frame_scores, read_counts
 from tests.support.page import Page
-from tests.support.workspace import ROOT, Workspace
+from tests.support.running import assert_fails
+from tests.support.workspace import Workspace
 
 PLOTS = {"learning rate", "validation mIoU", "metrics/curves.tsv", "metrics/confusion.json", "metrics/frames.csv"}
 
@@ -29,9 +29,9 @@ def changed(finished, tmp_path_factory) -> Workspace:
 @pytest.fixture
 def clone(changed, tmp_path) -> Workspace:
     """A clone of it with its metrics, but without data and cache."""
-    changed.run("git", "clone", "--quiet", str(changed.root), str(tmp_path / "clone"))
-    shutil.copytree(changed.root / "metrics", tmp_path / "clone/metrics", dirs_exist_ok=True)
-    return Workspace(tmp_path / "clone")
+    clone = changed.clone(tmp_path / "clone")
+    changed.give("metrics", clone)
+    return clone
 
 
 def review(workspace: Workspace, *arguments: str) -> tuple[str, Page]:
@@ -53,6 +53,7 @@ def test_the_report_has_parameters_verdicts_metrics_curves_and_frames(changed):
     assert ["train.class_weights", "inverse_log", "none"] in [row[1:] for row in page.rows]
     assert [row for row in page.rows if row[:2] == ["metrics/evaluate.json", "miou"]]
     assert page.pictures.keys() > PLOTS
+    assert not re.findall("cannot be|has no points", text + page.text)
     table = changed.root / "metrics/frames.csv"
     drive, frame = frame_scores(read_counts(table.read_bytes(), str(table))).idxmin()
     worst = [name for name in page.pictures if name.startswith("Worst frames: ")]
@@ -123,29 +124,59 @@ def test_results_that_cannot_be_compared_have_a_report_too(clone):
     assert "No frames: HEAD and the workspace are scored on different frames" in page.text
 
 
-def test_make_review_passes_base_and_pictures_on(tmp_path):
-    python = tmp_path / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    python.chmod(0o755)
-    (tmp_path / "requirements.lock").touch()
-    (tmp_path / ".venv/installed").touch()
+def commit_damaged(workspace: Workspace, name: str) -> None:
+    """Commit a file with content that cannot be read, and leave it as it was in the workspace."""
+    with workspace.restored(name):
+        (workspace.root / name).write_text("{")
+        workspace.git("commit", "--quiet", "--message=damaged", "--", name)
 
-    def make(*settings, **environment):
-        command = ["make", "--silent", "--file", str(ROOT / "Makefile"), "review", *settings]
-        return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"} | environment
-        )
 
-    command = ["-m", "segcore", "review"]
-    assert make().stdout.splitlines() == [*command, "--"]
-    name = """a 'b' "c" $(d) `e` $f --g"""
-    said = make(f"BASE={name}", "PICTURES=no").stdout.splitlines()
-    assert said == [*command, "--without-pictures", "--", name]
-    assert make(BASE="of something else", PICTURES="no").stdout.splitlines() == [*command, "--"]
-    refused = make("PICTURES=false")
-    assert (refused.returncode != 0, refused.stdout) == (True, "")
-    assert "PICTURES is false: yes or no" in refused.stderr
+def test_metrics_that_cannot_be_read_are_named_and_not_taken_for_removed(clone):
+    (clone.root / "metrics/evaluate.json").write_text("{")
+    commit_damaged(clone, "metrics/train.json")
+    text, page = review(clone, "HEAD")
+    for report in (text, page.text):
+        assert "metrics/evaluate.json of workspace cannot be read: " in report
+        assert "metrics/train.json of HEAD cannot be read: " in report
+        assert "No change." not in report.partition("Better or worse")[2]
+        assert "../" not in report
+    assert [row for row in rows(text) + page.rows if row[0].startswith("metrics/") and len(row) > 1] == []
+
+
+def test_a_commit_that_dvc_cannot_read_is_named(clone):
+    commit_damaged(clone, "dvc.yaml")
+    text, page = review(clone, "HEAD")
+    for report in (text, page.text):
+        assert "The params of HEAD cannot be read: " in report
+        assert "The metrics of HEAD cannot be read: " in report
+        assert "No change." not in report
+    assert "Every plot of HEAD cannot be drawn: " in page.text
+    assert any(row[0] == "all frames" for row in rows(text))  # which needs no DVC
+
+
+def test_plots_without_points_are_named(clone):
+    (clone.root / "metrics/curves.tsv").write_text("")
+    _, page = review(clone, "HEAD")
+    for plot in ("metrics/curves.tsv", "learning rate", "validation mIoU"):
+        assert f"{plot} of workspace has no points." in page.text
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/path", "http://127.0.0.1:9/path", "/proc/1/root/nothing"])
+def test_a_remote_that_cannot_be_used_is_no_reason_to_fail(clone, url):
+    clone.dvc("remote", "add", "--default", "team", url)
+    text, page = review(clone, "HEAD")
+    assert any(row[:2] == ["metrics/evaluate.json", "miou"] for row in rows(text))
+    assert "No more frames are here." in page.text
+    assert ("Every plot of workspace cannot be drawn: " in page.text) == url.startswith("s3")
+    assert ("pip install 'dvc[s3]'" in page.text) == url.startswith("s3")
+
+
+def test_a_configuration_that_dvc_cannot_read_is_an_error(clone):
+    clone.append(".dvc/config", "[\n")
+    command = ("python", "-m", "segcore", "review", "HEAD")
+    done = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, text=True)
+    assert_fails(done, "error: DVC says: config file error: ")
+    assert not (clone.root / "review").exists()
 
 
 def test_experiments_have_names_and_seeds_too(workspace):

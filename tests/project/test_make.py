@@ -1,0 +1,135 @@
+"""The targets of the Makefile pass settings on, and say what is missing before they make anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import git
+from tests.support.workspace import ROOT
+
+ECHO = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run make in the working folder."""
+    command = ["make", "--silent", "--file", str(ROOT / "Makefile"), *arguments]
+    kept = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(Path.cwd().parent)}
+    return subprocess.run(command, capture_output=True, text=True, env=kept | environment)
+
+
+def program(path: str, text: str) -> str:
+    """Write a program, and return its path."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+    Path(path).chmod(0o755)
+    return path
+
+
+def python(first: str) -> str:
+    """Return the path of a Python that runs ``first`` before `-c`, and instead of `-m` writes a file and fails."""
+    run = f"""[ "$1" = -c ] && exec "{sys.executable}" -c "import sys; {first}; $2" """
+    return program("bin/python", f"#!/bin/sh\n{run}\ntouch started\nexit 1\n")
+
+
+@pytest.fixture
+def folder(own_git) -> None:
+    """A working folder where the environment is still to be made."""
+    Path("requirements.lock").touch()
+
+
+@pytest.fixture
+def installed(folder) -> None:
+    """A working folder with an environment whose Python prints its arguments."""
+    program(".venv/bin/python", ECHO)
+    for name in ("installed", "vega.js"):
+        Path(".venv", name).touch()
+
+
+@pytest.mark.usefixtures("installed")
+def test_make_review_passes_base_and_pictures_on():
+    command = ["-m", "segcore", "review"]
+    assert make("review").stdout.splitlines() == [*command, "--"]
+    name = """a 'b' "c" $(d) `e` $f --g"""
+    said = make("review", f"BASE={name}", "PICTURES=no").stdout.splitlines()
+    assert said == [*command, "--without-pictures", "--", name]
+    assert make("review", BASE="of something else", PICTURES="no").stdout.splitlines() == [*command, "--"]
+    refused = make("review", "PICTURES=false")
+    assert (refused.returncode != 0, refused.stdout) == (True, "")
+    assert "PICTURES is false: yes or no" in refused.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_copy_without_git_is_refused_before_anything_is_made():
+    done = make("repro", f"PYTHON={python('pass')}")
+    assert done.returncode != 0
+    assert "git init && git add --all && git commit" in done.stderr
+    assert not Path("started").exists()
+    assert not Path(".venv").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_copy_without_git_may_say_so_to_dvc():
+    Path(".dvc").mkdir()
+    Path(".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    make("repro", f"PYTHON={python('pass')}")
+    assert Path("started").exists()
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("sys.version_info = (3, 10, 4)", "Python 3.11 to 3.13 is needed, and bin/python is 3.10: make PYTHON="),
+        ("sys.modules['ensurepip'] = None; sys.version_info = (3, 12, 3)", "apt install python3.12-venv"),
+    ],
+)
+def test_a_python_that_cannot_make_the_environment_is_refused(first, message):
+    git("init")
+    done = make("repro", f"PYTHON={python(first)}")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not Path("started").exists()
+    assert not Path(".venv").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_repository_of_a_different_owner_is_one_too():
+    git("init")
+    make("repro", f"PYTHON={python('pass')}", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert Path("started").exists()
+
+
+@pytest.mark.usefixtures("installed")
+def test_make_sample_runs_in_a_temporary_folder():
+    git("init")
+    assert make("sample").stdout.splitlines()[:5] == ["-m", "dvc", "exp", "run", "--temp"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_make_sample_refuses_a_shallow_clone_where_the_experiment_would_be_lost():
+    git("init")
+    git("commit", "--allow-empty", "--message=first")
+    Path(".git/shallow").write_text(git("rev-parse", "HEAD") + "\n")
+    done = make("sample")
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "git fetch --unshallow" in done.stderr
+
+
+@pytest.mark.usefixtures("installed")
+def test_make_sample_says_how_to_make_git_config_readable_for_dvc():
+    git("init")
+    for branches in ("heads", "exps"):
+        git("config", "--add", "remote.origin.fetch", f"+refs/{branches}/*:refs/{branches}/*")
+    done = make("sample")
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "sets remote.origin.fetch twice" in done.stderr
+    git("config", "--unset", "remote.origin.fetch", "exps")
+    remedy = done.stderr.splitlines()[1].replace("VALUE", "+refs/exps/*:refs/exps/*")
+    subprocess.run(["bash", "-c", remedy], check=True)
+    assert git("config", "--get-all", "remote.origin.fetch").splitlines() == [
+        "+refs/heads/*:refs/heads/*",
+        "+refs/exps/*:refs/exps/*",
+    ]
+    assert make("sample").returncode == 0

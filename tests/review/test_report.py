@@ -1,0 +1,42 @@
+"""The parts of the report, from what DVC answers."""
+
+import json
+
+import pytest
+
+from segcore.review import report
+from segcore.runtime.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"errors": [{"rev": "main", "type": "A", "msg": "why"}]}, ["Every plot of main cannot be drawn: why"]),
+        ({"errors": [{"name": "loss", "rev": "main", "msg": "why"}]}, ["loss of main cannot be drawn: why"]),
+        ({"errors": [{"type": "A"}], "data": {}}, ['Every plot of a commit cannot be drawn: {"type": "A"}']),
+        ({"errors": [{"msg": ""}]}, ['Every plot of a commit cannot be drawn: {"msg": ""}']),
+        ({"data": {"loss": []}}, ["loss of main has no points", "loss of workspace has no points"]),
+        (
+            {"errors": [{"name": "loss", "rev": "main", "msg": "why"}], "data": {"loss": []}},
+            ["loss of main cannot be drawn: why", "loss of workspace has no points"],
+        ),
+        (
+            {"errors": [{"rev": "main", "msg": "why"}], "data": {"loss": []}},
+            ["Every plot of main cannot be drawn: why", "loss of workspace has no points"],
+        ),
+        ({"data": {"a.png": [{"type": "image", "revisions": ["main"]}]}}, []),
+        ({}, []),
+    ],
+)
+def test_what_cannot_be_drawn_is_named_whatever_dvc_says_about_it(monkeypatch, answer, said):
+    monkeypatch.setattr(report, "dvc", lambda *arguments: json.dumps(answer))
+    plots, errors = report.draw_plots("main")
+    assert (plots, sorted(errors)) == ([], sorted(said))
+
+
+def test_the_report_goes_on_without_plots(monkeypatch):
+    def fail(*arguments: str) -> str:
+        raise UserError("`dvc plots diff` failed: why")
+
+    monkeypatch.setattr(report, "dvc", fail)
+    assert report.draw_plots("main") == ([], ["No plot can be drawn: `dvc plots diff` failed: why"])
