@@ -14,6 +14,7 @@ import yaml
 
 from segcore.network import device
 from segcore.provenance.differences import digest
+from segcore.runtime.errors import UserError
 from tests.support import old_layout
 from tests.support.provenance_project import ARRAYS, LOOP, MODEL, OTHER, PACKAGE, SCRIPT, VAL, md5, recorded_params
 
@@ -212,3 +213,10 @@ def test_results_from_before_the_change_of_layout_are_read(project, ask):
     gone = dict.fromkeys(("data/random_start.yaml", "segcore/loss.py", "segcore/training.py"), "missing")
     assert answer.not_same == gone | {SCRIPT: md5(SCRIPT)}
     assert answer.commands[-1] == "dvc repro train"
+
+
+def test_a_dvcignore_that_cannot_be_read_is_an_error(project, ask):
+    project.commit_lock(project.md5)
+    Path(".dvcignore").write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"\.dvcignore: "):
+        ask()

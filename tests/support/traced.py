@@ -2,7 +2,7 @@
 
 It writes ``FOLDER/NAME.json`` with three lists of paths relative to the working folder: ``read``, files that Python
 code opened and folders that it listed, in any thread, but not code and what the stage itself made; ``written``, files
-that are new or changed; ``imported``, the project's modules that are loaded at the end.
+that are new or changed, without checkpoints; ``imported``, the project's modules that are loaded at the end.
 """
 
 import json
@@ -44,7 +44,7 @@ def main() -> None:
 def stamps(root: Path) -> dict[str, int]:
     """When each file that is neither code nor hidden was changed, and 0 for folders."""
     tops = [path for path in root.iterdir() if path.name not in (*CODE, "tests") and not path.name.startswith(".")]
-    paths = tops + [path for top in tops for path in top.rglob("*")]
+    paths = tops + [path for top in tops for path in top.rglob("*") if "checkpoints" not in path.parts]
     return {str(path.relative_to(root)): path.is_file() * path.stat().st_mtime_ns for path in paths}
 
 
