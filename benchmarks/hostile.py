@@ -109,7 +109,7 @@ def kind(outcome: Outcome) -> str:
         "",
         outcome.said.splitlines()[0],
     )
-    return _plain(first.removesuffix("; get IDD-Lite from a source that you trust"))
+    return _plain(first.partition("; get it from a source that you trust")[0])
 
 
 def _plain(text: str) -> str:

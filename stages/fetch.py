@@ -34,7 +34,8 @@ def main() -> None:
 
     Parameters: section `fetch` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that check; all cores if unset.
+    Environment: SEGCORE_THREADS=N, threads that check; if unset, all
+    cores, or the CPU quota of the container.
     """
     section = params.load("fetch", FetchParams)
     source = find_source(section)
@@ -53,7 +54,7 @@ def find_source(section: FetchParams) -> Path:
     """Return the path of the source; compare its checksum first, if one is given.
 
     Raises:
-        UserError: if the source is a URL, missing, neither file nor folder, or has a different checksum.
+        UserError: if the source is a URL, is missing, is neither file nor folder, or has a different checksum.
     """
     if "://" in section.source:
         raise UserError(

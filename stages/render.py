@@ -34,7 +34,8 @@ def main() -> None:
 
     Parameters: section `render` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that draw, all cores if unset.
+    Environment: SEGCORE_THREADS=N, threads that draw; if unset, all
+    cores, or the CPU quota of the container.
     """
     from segcore.dataset.frames import list_frames
     from segcore.drawing.pictures import evenly

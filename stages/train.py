@@ -45,7 +45,7 @@ def main() -> None:
         from segcore.files.model import MODEL, save_weights
         from segcore.network import device
         from segcore.runtime.outputs import new_outputs
-        from segcore.train import curves, progress, run_folder
+        from segcore.train import curves, run_folder
         from segcore.train.loop import Training
         from segcore.train.recipe import Recipe
         from segcore.train.record import VALIDATED_ON, make_record, md5
@@ -55,10 +55,6 @@ def main() -> None:
     device.prepare(where)
     with device.explain_out_of_memory("choose a smaller train.batch_size"):
         run = Training(recipe, load_data(where), where)
-        if where.type == "cpu":
-            console.say(progress.cpu_warning(run))
-        for note in run.notes:
-            console.say(note)
         record = make_record(run)
         about = record | {"val": {name: md5(ARRAYS / name) for name in VALIDATED_ON}}
         inputs = run_folder.run_inputs(about, Path(__file__))
@@ -102,15 +98,16 @@ def train(
         Stopped: if a signal asked to stop, or the parent has ended; a checkpoint is saved first.
     """
     from segcore.train.curves import Epoch
-    from segcore.train.progress import Report
+    from segcore.train.progress import Report, cpu_warning
     from segcore.train.run_folder import describe_similar
 
     saved = checkpoints.load()
-    if saved is None:
-        for line in describe_similar(checkpoints):
-            console.say(line)
-    else:
+    if saved is not None:
         run.restore(*saved)
+    if run.device.type == "cpu":
+        console.say(cpu_warning(run))
+    for line in (*run.notes, *(describe_similar(checkpoints) if saved is None else ())):
+        console.say(line)
     console.say(f"{'starting' if saved is None else 'going on'} at step {run.step} of {run.steps}")
     with Report(run) as report:
         for event in run.events():

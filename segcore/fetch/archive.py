@@ -36,7 +36,7 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
     except DAMAGE as error:
         raise _damaged(archive, error) from None
     except OSError as error:
-        if error.errno is None:  # not from a disk that fails, which gives a number
+        if error.errno is None:  # a failing disk sets errno, a damaged stream does not
             raise _damaged(archive, error) from None
         raise
 
@@ -47,7 +47,7 @@ def _damaged(archive: Path, error: Exception) -> UserError:
 
 
 def _unpack(file: IO[bytes], root: Path, place: Place) -> dict[int, list[Path]]:
-    """Write the files, and return the hard links that have a place although their original, a number, has none."""
+    """Write the files; return the places of hard links whose original was skipped, by the number of the original."""
     places: dict[int, Path] = {}
     missing: dict[int, list[Path]] = defaultdict(list)
     for member in read_members(file):

@@ -33,7 +33,7 @@ Palette = dict[int, tuple[int, ...]]
 
 
 class _Checked(NamedTuple):
-    """What is wrong with a frame and its label, and where the label's class ids were found: see ``Label``."""
+    """The problems of a frame and its label, and ``source`` and ``palette`` of the :class:`Label`."""
 
     problems: list[Problem]
     source: str

@@ -1,6 +1,6 @@
 """Recognise the format of a file by its first bytes, to name what was found where something else was expected."""
 
-HEAD = 512  # bytes that are enough
+HEAD = 512  # bytes that are enough to recognise each format
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "a PNG"),
@@ -38,13 +38,13 @@ _TEXTS = (
 )
 _BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIC"}
 
-_EXPIRED = "log in where it comes from, and download it again"
+_EXPIRED = "log in to its site, and download it again"
 _REMEDIES = {
     "a web page": _EXPIRED,
     "an XML document": _EXPIRED,
     "a JSON document": _EXPIRED,
-    "a Git LFS pointer": "run `git lfs pull` where it comes from",
-    "a .dvc file": "run `dvc pull` where it comes from, and name the file without `.dvc`",
+    "a Git LFS pointer": "run `git lfs pull` in the repository that it comes from",
+    "a .dvc file": "run `dvc pull` in the project that it comes from, and name the file without `.dvc`",
 }
 
 
@@ -66,5 +66,5 @@ def recognise(head: bytes) -> str | None:
 
 
 def remedy(found: str, otherwise: str) -> str:
-    """Return what to do about a format that was not expected; ``otherwise`` if that depends on what was."""
+    """Return what to do with a file of the format ``found``; ``otherwise`` if the format alone does not tell."""
     return _REMEDIES.get(found, otherwise)

@@ -15,7 +15,7 @@ from segcore.runtime.errors import UserError
 
 
 class _Tree(NamedTuple):
-    """What is below a folder of frames or of labels."""
+    """A kind of folder, of frames or of labels: its splits, and how its files are named."""
 
     kind: str
     splits: tuple[str, ...]
@@ -56,7 +56,7 @@ class Seen:
 
 
 class LayoutMapper:
-    """Find the path of each file of a source in the published layout, and note which layout the source has.
+    """Find the path of each file of a source in the published layout, and note where the frames and labels are.
 
     ``passed_over`` are the files of train and val that have no place but look like labels.
     """
@@ -64,7 +64,7 @@ class LayoutMapper:
     def __init__(self, source: str) -> None:
         self.passed_over = Seen()
         self._source = source
-        self._folders: dict[str, tuple[str, ...]] = {}  # of "frames" and of "labels"
+        self._folders: dict[str, tuple[str, ...]] = {}  # by kind, "frames" or "labels"
         self._places: set[Path] = set()
         self._misnamed: dict[tuple[str, ...], Seen] = {}  # pictures below a folder of frames
         self._others: list[str] = []
@@ -73,7 +73,8 @@ class LayoutMapper:
         """Return the path of a file in the published layout, or ``None`` if no stage reads it.
 
         Raises:
-            UserError: if two files have the same place, there is more than one data set, or it is IDD Segmentation.
+            UserError: if two files have the same place, there is more than one data set, the frames are named as those
+                of IDD Segmentation or Cityscapes, or pictures are in too many folders.
         """
         if _IGNORED.fullmatch(path):
             return None
@@ -107,7 +108,8 @@ class LayoutMapper:
         if kind == "frames" and _PICTURE.fullmatch(path):
             self._misnamed.setdefault(folder, Seen()).add(path)
             if len(self._misnamed) > _MAX_FOLDERS:
-                raise UserError(f"{self._source}: more than {_MAX_FOLDERS} folders like {'/'.join(folder)}")
+                folders = f"more than {_MAX_FOLDERS} folders like {'/'.join(folder)}"
+                raise UserError(f"{self._source}: {folders}; keep only the data set")
         elif _looks_like_label(kind, parts):
             self.passed_over.add(path)
         start = "/".join(parts[:2])
@@ -126,12 +128,13 @@ class LayoutMapper:
                 more = f" and {seen.count - 1:,} more" if seen.count > 1 else ""
                 raise UserError(
                     f"{self._source}: {seen.first!r}{more}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, "
-                    "of letters, digits, dots, hyphens, underscores and spaces; rename it, or remove it"
+                    "of letters, digits, spaces and the signs . - _ +; rename it, or remove it"
                 )
         if not self._folders:
             raise UserError(
                 f"{self._source}: no IDD-Lite in it; leftImg8bit/{{train,val,test}} and gtFine/{{train,val}} were "
-                f"expected, both in the same folder; it has: {', '.join(sorted(self._others)) or 'no files'}"
+                "expected, both in the same folder, or a different layout of docs/your-data.md; it has: "
+                + (", ".join(sorted(self._others)) or "no files")
             )
 
 

@@ -1,6 +1,7 @@
 """Read the members of a tar, a compressed tar or a ZIP one by one, in constant memory, within limits.
 
-An archive is untrusted input. All that could write, read or fill something outside is refused here.
+An archive is untrusted input. A member that could write or read outside the output folder, or fill the disk or the
+memory, is refused here.
 """
 
 import bz2
@@ -23,12 +24,12 @@ from segcore.fetch import formats
 MAX_MEMBERS = 100_000
 MAX_TOTAL = 4 << 30
 MAX_FILE = 64 << 20
-MAX_NAME = 4096  # characters of a path; Linux has no longer ones
+MAX_NAME = 4096  # characters of a path; Linux allows no longer one
 MAX_HEADERS = 4096  # bytes of a tar beside the content of its files, for each member that is allowed
 XZ_MEMORY = 80 << 20  # `xz -9` needs 65 MiB
 
-# What tarfile, zipfile and the decompressors raise for damaged input. Those of gzip and bzip2 also raise an OSError,
-# which has no number then.
+# What tarfile, zipfile and the decompressors raise for damaged input. Those of gzip and bzip2 also raise an OSError
+# without an errno.
 DAMAGE = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
     ArithmeticError, RuntimeError,
@@ -50,7 +51,7 @@ class Member(NamedTuple):
     number: int
     name: str  # a relative path without empty parts and dots
     data: IO[bytes] | None  # None for a hard link
-    original: int | None  # its number
+    original: int | None  # for a hard link, the number of the earlier member
 
 
 class _Readable(Protocol):
@@ -72,9 +73,10 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
     Raises:
         Refused: if it is not an archive that is read here, contains symbolic links, devices, encrypted files,
             absolute paths or ``..``, hard links to anything but an earlier file, or exceeds the limits of this module.
+        Exception: one of :data:`DAMAGE`, or an OSError without an errno, if it is damaged.
     """
     total = 0
-    # Names are kept as digests: a name can be long, and a hard link is all that needs them.
+    # Names are kept as digests, because a name can be long. Only hard links need them.
     files: dict[bytes, tuple[int, int]] = {}
     for number, entry in enumerate(_entries(file), start=1):
         if number > MAX_MEMBERS:
@@ -100,7 +102,7 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
 
 
 def _hostile(what: str) -> Refused:
-    return Refused(f"refused: {what}; get IDD-Lite from a source that you trust")
+    return Refused(f"refused: {what}; get it from a source that you trust, or, if it is your own, {_UNPACK}")
 
 
 def _normal(name: str) -> str:
@@ -126,7 +128,7 @@ def _entries(file: IO[bytes]) -> Iterator[_Entry]:
         return _tar_entries(_Stream(bz2.BZ2File(file)))
     if magic == b"\xfd7zXZ\0":
         return _tar_entries(_Stream(_Unxz(file)))
-    return _tar_entries(_Stream(file))
+    return _tar_entries(_Stream(file, compressed=False))
 
 
 def _tar_entries(stream: "_Stream") -> Iterator[_Entry]:
@@ -148,8 +150,9 @@ def _open_tar(stream: "_Stream") -> tarfile.TarFile:
         return tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", tarinfo=_StrictTarInfo)
     except tarfile.ReadError:
         if found := formats.recognise(stream.head):
-            remedy = formats.remedy(found, _UNPACK)
-            raise Refused(f"{found}, and not a tar or a ZIP; {remedy}") from None
+            otherwise = _UNPACK if found.endswith("archive") else "set fetch.source to an archive or a folder"
+            what = f"{found}, compressed, and not a tar" if stream.compressed else f"{found}, and not a tar or a ZIP"
+            raise Refused(f"{what}; {formats.remedy(found, otherwise)}") from None
         raise
 
 
@@ -172,7 +175,8 @@ class _StrictTarInfo(tarfile.TarInfo):
 class _Stream:
     """The bytes of a tar, decompressed, with a limit: 1 kB of bzip2 can hold 1 GB of zeros behind the last member."""
 
-    def __init__(self, file: _Readable) -> None:
+    def __init__(self, file: _Readable, compressed: bool = True) -> None:
+        self.compressed = compressed
         self._file = file
         self._left = MAX_TOTAL + MAX_HEADERS * MAX_MEMBERS
         self.head = b""

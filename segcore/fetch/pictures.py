@@ -10,8 +10,8 @@ How a label stores its class ids:
 
 All entries of a palette decide which kind it is, not only those in use: void is black in many palettes of colours, and
 a label of nothing but void would be taken for one of greys. An entry whose grey is its index says nothing; tools fill
-palettes up with such. Any other grey that is not an id is one for display, so a palette with one is refused if its
-greys and indices differ in the label. So is a palette with one grey for two indices in use.
+palettes up with such. Any other grey that is not an id was chosen for display, so a palette with such a grey is refused
+if greys and indices in use differ. So is a palette with the same grey for two indices in use.
 """
 
 from pathlib import Path
@@ -62,8 +62,9 @@ def read_frame(path: Path) -> Image.Image:
             Kind(
                 "EXIF orientation {detail}",
                 "{count} of {frames} frames have EXIF orientation {detail}",
-                ", by which some readers turn a picture and others do not; if its label was drawn on it as stored, "
-                "remove the tag (exiftool -Orientation= FILE), if as turned, turn it (mogrify -auto-orient FILE)",
+                ", by which some readers turn a picture and others do not; if the label fits the picture as stored, "
+                "remove the tag (exiftool -Orientation= FILE); if it fits the turned picture, turn it (mogrify "
+                "-auto-orient FILE)",
             ),
             turned,
         )
@@ -130,7 +131,7 @@ def _read(path: Path, kind: str, what: str) -> tuple[Image.Image, str]:
 def _orientation(picture: Image.Image) -> str:
     """Return an orientation by which some readers turn the picture; an empty text if there is none.
 
-    Pillow also finds one in XMP. EXIF data that it cannot read are nothing to other readers either.
+    Pillow also finds one in XMP. EXIF data that it cannot read count as none: other readers ignore them, too.
     """
     try:
         found = picture.getexif().get(_ORIENTATION)
@@ -145,7 +146,7 @@ def _from_few_bits(picture: Image.Image, stored: str) -> Label:
     ids = shown // (255 // (2**bits - 1))
     if np.isin(shown, IDS).all() and (shown != ids).any():
         raise Wrong(_label_kind("{detail}-bit grey, in which white may be a class id or void"), str(bits))
-    return Label(ids, "the stored values of grey of fewer bits", {})
+    return Label(ids, "the stored values of 1-, 2- or 4-bit grey", {})
 
 
 def _from_palette(picture: Image.Image) -> Label:
@@ -168,7 +169,7 @@ def _from_palette(picture: Image.Image) -> Label:
 
 
 def _values(ids: np.ndarray) -> np.ndarray:
-    """Return the different values in order, as ``np.unique`` does in a longer time."""
+    """Return the different values in order, like ``np.unique``, but faster."""
     return np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
 
 
@@ -176,7 +177,7 @@ def _refuse_other_values(ids: np.ndarray) -> None:
     wrong = [str(value) for value in _values(ids) if value not in IDS]
     expected = f"class ids 0 to {len(CLASSES) - 1} and {VOID} were expected; it also has {{detail}}"
     if len(wrong) == 1:
-        many = f"{wrong[0]} stands in {{count}} of {{labels}} labels"
+        many = f"{wrong[0]} occurs in {{count}} of {{labels}} labels"
         raise Wrong(Kind(expected, many, f"; if it is void, set it to {VOID}"), *wrong)
     if wrong:
         many = "{count} of {labels} labels have values that are no class ids: {detail}"

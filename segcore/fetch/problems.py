@@ -1,18 +1,19 @@
-"""What can be wrong with the files of a data set, and a list of it in which a fault of many files takes one line."""
+"""Problems of the files of a data set, and a list of them in which a problem that many files share takes one line."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 SHOWN = 20  # lines
-ALONE = 3  # as many problems of a kind have a line each
+ALONE = 3  # up to this many problems of a kind have a line each
 
 
 class Kind(NamedTuple):
-    """A kind of problem, said of one file and of many.
+    """A kind of problem, with a text for one file and a text for many.
 
     ``{detail}`` stands for the details of the one file, or for the most frequent ones of the many, ``{count}`` for the
-    number of files with the problem, and other names for the totals that :func:`listing` gets. A remedy follows.
+    number of files with the problem, and other names for the totals that :func:`listing` gets. The remedy is
+    appended to either text.
     """
 
     one: str
@@ -42,7 +43,7 @@ class Wrong(Exception):
 
 
 def listing(problems: Sequence[Problem], **totals: int) -> str:
-    """Return lines that name all problems, as far as they fit; the kind that was found first comes first.
+    """Return :data:`SHOWN` lines at most that name the problems, the kind found first at the top, and how many more.
 
     The totals are numbers of files, for example ``labels=1403``.
     """

@@ -22,7 +22,7 @@ RENDERS = Path("data/renders")  # pictures for people; no stage reads them
 
 MAX_BYTES = 64 << 20  # IDD-Lite's pictures have at most 23 kB
 MAX_SCANS = 32  # a progressive JPEG has about 10; each costs a pass over all pixels, but only 53 bytes of the file
-MAX_SEGMENTS = 10_000  # a JPEG has about 10, and up to 255 with a colour profile
+MAX_SEGMENTS = 10_000  # a JPEG has about 10; a colour profile takes up to 255 more
 # The markers of a JPEG that are followed by a length, and the one at its end: ITU-T T.81, table B.1.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 
@@ -35,7 +35,7 @@ def decode(path: Path, kind: str) -> tuple[Image.Image, str]:
     """Decode a picture of Pillow's format ``kind``, JPEG or PNG.
 
     Return it with Pillow's name for how the file stores its pixels, which tells the number of bits: ``"L"`` is grey of
-    8 bits, ``"L;4"`` grey of 4 bits, whose values Pillow multiplies by 17. Bytes behind the end of a JPEG do not count.
+    8 bits, ``"L;4"`` grey of 4 bits, whose values Pillow multiplies by 17. Bytes after the end of a JPEG are ignored.
 
     Raises:
         Unreadable: if it is not of this format, is damaged, or is larger than the limits of this module.
@@ -100,7 +100,7 @@ def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
     """
     picture, stored = _read(path, "PNG")
     if stored != "L":
-        raise UserError(f"{path}: grey of 8 bits was expected, it is stored as {stored}; run `dvc repro`")
+        raise UserError(f"{path}: grey of 8 bits was expected; it is stored as {stored}; run `dvc repro`")
     if picture.size != size:
         found, expected = ("×".join(map(str, pair)) for pair in (picture.size, size))
         raise UserError(f"{path}: its size is {found}, its frame's {expected}; run `dvc repro`")

@@ -12,7 +12,7 @@ import torch
 FAULTS = (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError)
 DISPLAY, NVIDIA = "0x03", "0x10de"  # class and vendor of PCI; the sound of a graphics card has the class 0x04
 LENT = {"vfio-pci", "pci-stub", "xen-pciback"}  # drivers of devices that belong to a virtual machine
-ON_WSL = "dev/dxg", "usr/lib/wsl/lib/libcuda.so.1"  # dxg is there for GPUs of each vendor
+ON_WSL = "dev/dxg", "usr/lib/wsl/lib/libcuda.so.1"  # dxg is there for GPUs of any vendor
 
 
 def unused_gpus() -> list[str]:
@@ -24,7 +24,7 @@ def unused_gpus() -> list[str]:
 def find_gpus(root: Path) -> list[str]:
     """Return the device files of NVIDIA GPUs below ``root``, or if there are none, the PCI devices with their driver.
 
-    A container that no GPU was given to has no device files, but shows the PCI devices of its host.
+    A container without a GPU has no device files, but shows the PCI devices of its host.
     """
     with suppress(OSError):
         if files := [path for path in (root / "dev").iterdir() if re.fullmatch(r"nvidia\d+", path.name)]:
@@ -45,8 +45,9 @@ def find_gpus(root: Path) -> list[str]:
 def is_hidden(environ: Mapping[str, str], gpus: list[str]) -> bool:
     """Return whether the environment asks for no GPU.
 
-    CUDA_VISIBLE_DEVICES does if it names none, for example with -1. NVIDIA_VISIBLE_DEVICES is for the start of a
-    container, and ``void`` also where GPUs were given to it in a different way; their device files are then there.
+    CUDA_VISIBLE_DEVICES does so if it names none, for example with -1. NVIDIA_VISIBLE_DEVICES tells the container
+    runtime which GPUs to give to a container. It counts only if there are no device files, because it is also ``void``
+    where GPUs were given in a different way, by CDI.
     """
     if not re.match(r"\s*(\d|GPU-|MIG-)", environ.get("CUDA_VISIBLE_DEVICES", "0")):
         return True
@@ -61,9 +62,9 @@ def explain_no_cuda() -> str:
         made = "for AMD's GPUs" if torch.version.hip else "without CUDA"
         return f"{have} {made}; install one for CUDA as https://pytorch.org/get-started says"
     remedy = (
-        f"{have} for CUDA {torch.version.cuda}; `nvidia-smi` shows which CUDA the driver can do. Install or update the "
-        "driver, or install a torch for its CUDA from https://download.pytorch.org/whl. To give GPUs to a container: "
-        "docker run --gpus all."
+        f"{have} for CUDA {torch.version.cuda}; `nvidia-smi` shows which CUDA the driver supports. Install or update "
+        "the driver, or install a torch for its CUDA from https://download.pytorch.org/whl. To give GPUs to a "
+        "container: docker run --gpus all."
     )
     try:
         torch.cuda.init()
@@ -73,7 +74,7 @@ def explain_no_cuda() -> str:
 
 
 def explain_fault(error: Exception, device: torch.device) -> str:
-    """Return what a GPU answered to its first kernel, and what to do."""
+    """Return why a GPU could not run its first kernel, and what to do."""
     if "no kernel image" not in str(error):
         return f"{first_line(error)}\n`nvidia-smi` shows the state of the GPU, and which processes use it"
     needed = "".join(map(str, torch.cuda.get_device_capability(device)))

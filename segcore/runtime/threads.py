@@ -30,10 +30,10 @@ def thread_count() -> int:
 
 
 def cpu_quota(root: Path) -> float:
-    """Return how many cores' time the cgroup of this process and those above it allow, as a container has it.
+    """Return how many cores' time the cgroup of this process and those above it allow, for example in a container.
 
-    It is infinite if nothing limits it. In a container the mount point may be the container's own cgroup, with a path
-    in /proc/self/cgroup that only the host has.
+    It is infinite if nothing limits it. In a container, /sys/fs/cgroup may be the container's own cgroup, and
+    /proc/self/cgroup may have a path that exists only on the host.
 
     Source: cpu.max in https://docs.kernel.org/admin-guide/cgroup-v2.html, and for version 1
     https://docs.kernel.org/scheduler/sched-bwc.html.

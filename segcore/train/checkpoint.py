@@ -18,12 +18,15 @@ from segcore.runtime.console import say
 
 INTERVAL = 10.0  # seconds between two checkpoints
 MAX_TIME_SHARE = 0.01  # of the time, at most, for writing checkpoints; the interval grows if they take longer
-KEPT = 2  # the one before is used when the last one is damaged
+KEPT = 2  # the one before the last is used if the last is damaged
 DIGEST = "model.md5"  # the file with the MD5 of the model that the run made
 
 
 class Checkpoints:
-    """The checkpoints of one run in ``folder``, with ``interval`` seconds between them, or as many as they cost."""
+    """The checkpoints of one run in ``folder``, with ``interval`` seconds between them.
+
+    By default it is :data:`INTERVAL`, or longer, so that writing them takes at most :data:`MAX_TIME_SHARE` of the time.
+    """
 
     def __init__(self, folder: Path, interval: float | None = None) -> None:
         self.folder = folder
@@ -78,11 +81,11 @@ class Checkpoints:
         return None
 
     def finish(self, model: Path) -> None:
-        """Keep the last checkpoint alone, and note the MD5 of the model that the run has made."""
+        """Remove all checkpoints but the last, and note the MD5 of the model that the run has made."""
         for old in self._newest_first()[1:]:
             with suppress(OSError):
                 old.unlink()
-        with suppress(OSError):  # without the note the last checkpoint is used as that of an interrupted run
+        with suppress(OSError):  # without the note, the run counts as interrupted
             (self.folder / DIGEST).write_text(hashlib.md5(model.read_bytes()).hexdigest())
 
     @property

@@ -178,7 +178,7 @@ class Training:
         return recording
 
     def time_step(self) -> float:
-        """Return the seconds that a step takes on the CPU, and undo it."""
+        """Return the seconds that a step takes on the CPU. The state is the same as before."""
         before, index = self.state(), torch.arange(self.params.batch_size)
         self.train_step(index)  # the first one prepares kernels
         started = time.monotonic()

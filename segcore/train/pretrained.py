@@ -15,7 +15,7 @@ from segcore.network.erfnet import ERFNet
 from segcore.runtime.typed import Strict, validate
 from segcore.train.weights_file import read, refusal
 
-FIRST = "encoder.initial_block.conv.weight"  # each file has it; the prefix of all keys stands before it
+FIRST = "encoder.initial_block.conv.weight"  # every file has this key, after the prefix of all keys
 # The layers whose shape depends on the number of classes, with the axis of the weight that counts them.
 CLASSIFIERS = {"encoder.output_conv": 0, "decoder.output_conv": 1}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -29,9 +29,9 @@ class RandomStart(Strict):
 
 
 class StateDict(NamedTuple):
-    """Tensors by name in a file, where they are, and what stands before the keys of ERFNet's authors."""
+    """Tensors of a file by name, where they are in it, and the prefix of their keys."""
 
-    place: str  # the key of a checkpoint that has them; empty if they are all of the file
+    place: str  # their key in a checkpoint; empty if the file is the state dict itself
     prefix: str  # for example ``module.``, or empty
     state: dict[str, Any]
 
@@ -64,7 +64,7 @@ def load_pretrained(path: Path, model: ERFNet) -> list[str]:
     the whole network or the encoder alone. The network may be part of a larger module, for example ``module.`` of
     DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning or ``features.`` of a training on ImageNet;
     the other parts are not taken. Classifier layers for a different number of classes are not taken. Classifier
-    layers, the decoder and ``num_batches_tracked`` stay as they are where the file has none.
+    layers, the decoder and ``num_batches_tracked`` stay as they are if the file has none.
 
     Raises:
         UserError: if the file is missing or damaged, holds more than tensors and plain values, has several networks, or
@@ -78,12 +78,12 @@ def load_pretrained(path: Path, model: ERFNet) -> list[str]:
             notes.append("decoder not taken: with model.encoder_only there is none")
     elif not any(name.startswith("decoder.") for name in found):
         _take_out(wanted, "decoder.")
-        notes.append("decoder left at its start: the file has the encoder only")
+        notes.append("decoder keeps its random start: the file has the encoder only")
     for layer, axis in CLASSIFIERS.items():
         if f"{layer}.weight" in wanted and (reason := _left_out(found, wanted, layer, axis)):
             _take_out(found, f"{layer}.")
             _take_out(wanted, f"{layer}.")
-            notes.append(f"{layer} left at its start: {reason}")
+            notes.append(f"{layer} keeps its random start: {reason}")
     if problems := list(_problems(found, wanted)):
         what = f"the tensors {source.name}" if source.place or source.prefix else "these"
         raise refusal(path, "\n  ".join([f"{what} are not ERFNet's weights with the keys of its authors", *problems]))
@@ -116,7 +116,7 @@ def _find_network(path: Path, content: Any) -> StateDict:
 
 
 def _without_prefix(source: StateDict, ours: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
-    """Return the entries of the network, with the keys of :class:`ERFNet`, and lines for the user on all others."""
+    """Return the entries of the network, with the keys of :class:`ERFNet`, and lines for the user about the others."""
     prefix = source.prefix
     others = [name for name in source.state if not name.startswith(prefix)]
     if any(_ends_with(name, *ours) for name in others):

@@ -64,10 +64,10 @@ class Report:
 
 
 def cpu_warning(run: Training) -> str:
-    """Return a line that says that ``run`` trains on the CPU, and how long that will take."""
+    """Return a line that says that ``run`` trains on the CPU, and how long its other steps will take."""
     return (
         f"training on the CPU ({device.processor()}, {thread_count()} threads, {run.precision}): about "
-        f"{hours(run.steps * run.time_step())} for {run.params.epochs} epochs"
+        f"{hours((run.steps - run.step) * run.time_step())} for {run.steps - run.step} steps"
     )
 
 

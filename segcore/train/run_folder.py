@@ -33,16 +33,18 @@ LOCK_TIMEOUT = 5.0  # seconds to wait for a process that holds the checkpoints: 
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # errors of a file system that has no locks
 # Prefixes of the environment variables that make libraries choose different kernels, which may round differently.
 SETTINGS = ("ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "MKL_", "NVIDIA_", "ONEDNN_", "TORCH_")
-SHOWN = 3  # differences between two runs
-SHOWN_VALUES = 50  # characters of two values; checksums have more
+SHOWN = 3  # differences between two runs in a message
+SHOWN_VALUES = 50  # characters of two values, at most, to show them; checksums have more
 
 Inputs = dict[str, Any]
 
 
 def run_inputs(about: dict[str, Any], script: Path) -> Inputs:
-    """Return what the run depends on that ``about`` describes, with the code of ``script`` and its imports, here.
+    """Return all that the result of a run depends on.
 
-    These are the parameters, the data, the code, the versions of Python and the libraries, and the processor.
+    ``about`` has the parameters, the data, the versions of the libraries and the device. To these are added the code of
+    ``script`` and of its imports from segcore, the version of Python, the processor, and the environment variables that
+    choose kernels.
     """
     files = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("segcore.")}
     code = {name: Path(file) for name, file in files.items() if file} | {"script": script}
@@ -59,15 +61,16 @@ def run_inputs(about: dict[str, Any], script: Path) -> Inputs:
 def hold(inputs: Inputs, root: Path | None = None) -> Iterator[Checkpoints]:
     """Yield the checkpoints of the run that depends on ``inputs``, locked for this process.
 
-    They are below ``root``: :data:`CHECKPOINTS` in DVC's root, also for an experiment in a temporary folder. There are
-    none if DVC has stored the model of this run, or it is in place: then the run is repeated on purpose, for example by
-    ``dvc repro --force``. Checkpoints of other runs are removed once DVC has stored their model, or a week after they
-    were last written, unless a process holds them.
+    They are below ``root``: :data:`CHECKPOINTS` in DVC's root, also for an experiment in a temporary folder. They are
+    removed first if DVC has stored the model of this run, or the model is the stage's output: then the run is repeated
+    on purpose, for example by ``dvc repro --force``. Checkpoints of other runs are removed once DVC has stored their
+    model, or a week after they were last written, unless a process holds them.
 
     Environment: ``SEGCORE_CHECKPOINT_SECONDS``, the time between two checkpoints.
 
     Raises:
-        UserError: if a different process holds them; the message has its id.
+        UserError: if a different process holds them (the message has its id), or the environment variable is not a
+            number of seconds.
     """
     interval = _interval()
     root = root or Path(os.environ.get("DVC_ROOT", ".")) / CHECKPOINTS
@@ -119,7 +122,7 @@ def describe_similar(checkpoints: Checkpoints) -> Iterator[str]:
     for path in checkpoints.folder.parent.glob(f"*/{INPUTS}"):
         if path.parent == checkpoints.folder or not Checkpoints(path.parent).any or (path.parent / DIGEST).exists():
             continue
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # removed, damaged, or of a different version
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # removed, damaged or changed
             theirs, ours = (json.loads(file.read_bytes()) for file in (path, checkpoints.folder / INPUTS))
             if all(theirs["about"][key] == ours["about"][key] for key in ("params", "md5", "init")):
                 names = list(_differences(theirs, ours))
@@ -175,8 +178,9 @@ def _locked(folder: Path, patience: float) -> Iterator[None]:
                 if error.errno not in NO_LOCKS:
                     raise
                 if patience:
-                    say(f"{path}: this file system has no locks ({error.strerror}): do not start the same run twice")
-            if os.fstat(file.fileno()).st_nlink == 0:  # its holder removed it meanwhile
+                    missing = f"this file system has no locks ({error.strerror})"
+                    say(f"{path}: {missing}; do not start the same run twice at the same time")
+            if os.fstat(file.fileno()).st_nlink == 0:  # its holder has removed it in the meantime
                 continue
             file.truncate(0)
             file.write(str(os.getpid()))

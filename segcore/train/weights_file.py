@@ -15,11 +15,11 @@ import torch
 from segcore.runtime.errors import UserError
 
 MAX_BYTES = 256 << 20
-MAX_MEMORY = 1 << 30  # while reading; a few bytes of a file can ask for any amount
+MAX_MEMORY = 1 << 30  # bytes to allocate while reading; a few bytes of a file can ask for any amount
 
 
 class PlainType:
-    """Stands for ``numpy.dtype`` in a file. With numpy's own, a file could make numpy take any number for a pointer.
+    """Stands for ``numpy.dtype`` in a file. With numpy's own, a file could make numpy use any number as a pointer.
 
     Raises:
         ValueError: if it is not a type of plain numbers, text or times.
@@ -34,10 +34,10 @@ class PlainType:
 
 
 def plain_scalar(dtype: PlainType, data: bytes) -> None:
-    """Stand for a numpy scalar in a file, for example the best score beside the weights. Its value is not needed."""
+    """Stand for a numpy scalar in a file, for example the best score. Its value is not needed."""
 
 
-# By the names that numpy 1 and numpy 2 write.
+# With the names that numpy 1 and numpy 2 write.
 STAND_INS = [
     (PlainType, "numpy.dtype"),
     (plain_scalar, "numpy.core.multiarray.scalar"),
@@ -72,7 +72,7 @@ def read(path: Path) -> Any:
 
 
 def refusal(path: Path, reason: str) -> UserError:
-    """Return the error that says why ``path`` does not do as ``train.init``."""
+    """Return the error that says why ``path`` cannot be used as ``train.init``."""
     return UserError(f"train.init: {path}: {reason}\nName a different file, or download or save this one again.")
 
 

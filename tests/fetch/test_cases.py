@@ -201,7 +201,7 @@ def test_names_of_the_full_idd(said, tmp_path):
 def test_web_page(said, tmp_path):
     (tmp_path / "x.tar.gz").write_text("<!DOCTYPE html><html><body>Please log in to download</body></html>")
     message = said(tmp_path / "x.tar.gz")
-    assert "x.tar.gz: a web page, and not a tar or a ZIP; log in where it comes from, and download it again" in message
+    assert "x.tar.gz: a web page, and not a tar or a ZIP; log in to its site, and download it again" in message
 
 
 @pytest.mark.parametrize("name", ["x.tar.xz", "x.tar.gz", "x"])
@@ -218,7 +218,7 @@ def test_void_is_7(said, tmp_path):
 
     message = said(data_set(tmp_path, of_labels(changed)))
     assert (
-        "  7 stands in 4 of 4 labels; if it is void, set it to 255; the first: gtFine/train/a/000001_label" in message
+        "  7 occurs in 4 of 4 labels; if it is void, set it to 255; the first: gtFine/train/a/000001_label" in message
     )
     assert len(message.splitlines()) == 2
 

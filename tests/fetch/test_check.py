@@ -73,7 +73,7 @@ def test_labels_written_anew_are_counted(tmp_path):
     labels = many(3, label=lambda: tiny.palette_png(tiny.ids())) | {LABEL: handmade_png.make(tiny.ids() % 4, 2)}
     root = tiny.write_folder(tmp_path, tiny.published() | labels)
     assert check(root, "the source", Seen()) == {
-        "the indices of a palette": 3, "the stored values of grey of fewer bits": 1
+        "the indices of a palette": 3, "the stored values of 1-, 2- or 4-bit grey": 1
     }  # fmt: skip
     assert check(root, "the source", Seen()) == {}
 
@@ -189,7 +189,7 @@ def changed(array, value):
         ),
         (
             many(6, label=lambda: tiny.png(changed(tiny.ids(), 7))),
-            "7 stands in 6 of 10 labels; if it is void, set it to",
+            "7 occurs in 6 of 10 labels; if it is void, set it to",
         ),
         (
             many(6, label=lambda: tiny.png(tiny.ids(size=(9, 6)))),
@@ -236,7 +236,7 @@ def test_different_values_are_counted(tmp_path):
 
 
 def test_the_listing_is_cut(tmp_path):
-    """Of 23 kinds, as each label has a single wrong value of its own."""
+    """Each of 23 labels has a different wrong value, which is a kind of its own."""
     labels = {f"gtFine/train/m/{number:06}_label.png": changed(tiny.ids(), 20 + number) for number in range(23)}
     lines = problems(tmp_path, many(23) | {name: tiny.png(label) for name, label in labels.items()})
     assert len(lines) == 21

@@ -36,26 +36,33 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize("compress", [bytes, *COMPRESS])
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "found", "remedy"),
     [
-        (
-            b"<html>Your download link has expired.</html>" * 100,
-            "a web page, and not a tar or a ZIP; log in where it c",
-        ),
-        (b"\n<!DOCTYPE html>", "a web page, and not a tar or a ZIP; log in where it comes from, and download it again"),
-        (b"7z\xbc\xaf\x27\x1c" + bytes(900), "a 7z archive, and not a tar or a ZIP; unpack it, and set fetch.source"),
-        (b"Rar!\x1a\x07\x01\0" + bytes(9), "a RAR archive, and not a tar or a ZIP; unpack it, and set fetch.source to"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\n",
-            "a Git LFS pointer, and not a tar or a ZIP; run `git lfs pul",
-        ),
-        (b"anything", "corrupt or truncated archive ("),
-        (b"", "corrupt or truncated archive (empty "),
+        (b"<html>Your download link has expired.</html>" * 100, "a web page", "log in to its site, and download"),
+        (b"\n<!DOCTYPE html>", "a web page", "log in to its site, and download it again"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(900), "a 7z archive", "unpack it, and set fetch.source to the folder"),
+        (b"Rar!\x1a\x07\x01\0" + bytes(9), "a RAR archive", "unpack it, and set fetch.source to the folder"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer", "run `git lfs pull"),
+        (tiny.png(tiny.ids()), "a PNG", "set fetch.source to an archive or a folder"),
     ],
 )
-def test_a_file_that_is_no_archive_is_named(tmp_path, data, said, compress):
+def test_a_file_that_is_no_archive_is_named(tmp_path, data, found, remedy, compress):
     (tmp_path / "x.tar.gz").write_bytes(compress(data))
-    assert refusal(tmp_path / "x.tar.gz").startswith(said)
+    what = "and not a tar or a ZIP" if compress is bytes else "compressed, and not a tar"
+    assert refusal(tmp_path / "x.tar.gz").startswith(f"{found}, {what}; {remedy}")
+
+
+@pytest.mark.parametrize("compress", COMPRESS)
+def test_a_compressed_zip_is_to_be_unpacked(tmp_path, compress):
+    (tmp_path / "x.zip.gz").write_bytes(compress(tiny.write_zip(tmp_path / "x.zip", {"a": b""}).read_bytes()))
+    assert refusal(tmp_path / "x.zip.gz").startswith("a ZIP archive, compressed, and not a tar; unpack it, and set")
+
+
+@pytest.mark.parametrize("compress", [bytes, *COMPRESS])
+@pytest.mark.parametrize(("data", "said"), [(b"anything", "("), (b"", "(empty ")])
+def test_a_file_of_no_known_kind(tmp_path, data, said, compress):
+    (tmp_path / "x.tar.gz").write_bytes(compress(data))
+    assert refusal(tmp_path / "x.tar.gz").startswith(f"corrupt or truncated archive {said}")
 
 
 @pytest.mark.parametrize("compress", COMPRESS)

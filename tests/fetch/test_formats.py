@@ -63,5 +63,5 @@ def test_other_files(data, name):
 
 
 def test_remedies():
-    assert remedy("a web page", "convert it") == "log in where it comes from, and download it again"
+    assert remedy("a web page", "convert it") == "log in to its site, and download it again"
     assert remedy("a PNG", "convert it") == "convert it"

@@ -210,7 +210,7 @@ def test_the_check_of_a_data_set_with_any_picture(folder, data, name):
         (raw_png(60_000, 60_000, 8, 0), "decompression bomb"),
         (raw_png(4000, 4001, 8, 0), "4000×4001 pixels; at most 16,000,000 in all were expected"),
         (raw_png(8, 6, 8, 0, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(9_000_000)))), "unreadable ("),
-        (raw_png(8, 6, 8, 4), "grey of 8 bits was expected, it is stored as LA"),
+        (raw_png(8, 6, 8, 4), "grey of 8 bits was expected; it is stored as LA"),
         (raw_png(8, 6, 16, 0), "it is stored as I;16"),
         (tiny.jpeg(), "not a PNG picture"),
     ],

@@ -90,7 +90,7 @@ def test_what_no_stage_reads_has_no_place(path):
     ],
 )
 def test_a_frame_with_an_unknown_name_is_an_error(path, top):
-    expected = f"{top + path!r}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, of letters, digits, dots"
+    expected = f"{top + path!r}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, of letters, digits, spaces"
     assert refusal(top + path).startswith(expected)
     tree, split = path.split("/")[:2]
     frame = f"{top}{tree}/{split}/8/02_image.jpg"
@@ -119,7 +119,7 @@ def test_a_source_without_idd_lite_is_an_error_that_says_what_is_in_it():
     said = refusal("photos/2019/sea.jpg", "photos/2019/hill.jpg", "notes.txt")
     assert said == (
         "no IDD-Lite in it; leftImg8bit/{train,val,test} and gtFine/{train,val} were expected, both in the same "
-        "folder; it has: notes.txt, photos/2019"
+        "folder, or a different layout of docs/your-data.md; it has: notes.txt, photos/2019"
     )
     assert refusal().endswith("it has: no files")
     assert refusal(*(f"{number}/x" for number in range(50))).count(", ") < 12

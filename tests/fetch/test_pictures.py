@@ -244,7 +244,7 @@ def test_a_frame_of_a_different_mode(tmp_path):
         (
             read_frame,
             b"<!DOCTYPE html><p>",
-            "a web page, not a JPEG; log in where it comes from, and download it again",
+            "a web page, not a JPEG; log in to its site, and download it again",
         ),
         (
             read_label,

@@ -51,7 +51,7 @@ def test_8_bit_grey_is_read(tmp_path, interlaced):
     ],
 )
 def test_labels_that_fetch_would_have_written_anew_are_refused(tmp_path, data, stored):
-    with pytest.raises(UserError, match=f"grey of 8 bits was expected, it is stored as {stored}; run `dvc repro`"):
+    with pytest.raises(UserError, match=f"grey of 8 bits was expected; it is stored as {stored}; run `dvc repro`"):
         read_png(tmp_path, data)
 
 

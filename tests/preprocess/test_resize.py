@@ -129,7 +129,7 @@ def test_labels_with_a_palette_are_refused(tmp_path, raw):
     with Image.open(path) as picture:
         path.write_bytes(palette_png(np.asarray(picture)))
     with pytest.raises(
-        UserError, match=f"{path.name}: grey of 8 bits was expected, it is stored as P; run `dvc repro`"
+        UserError, match=f"{path.name}: grey of 8 bits was expected; it is stored as P; run `dvc repro`"
     ):
         run(tmp_path)
 

@@ -210,7 +210,7 @@ def test_counters_missing_in_the_file_stay_at_zero(tmp_path):
 def test_classifiers_for_a_different_number_of_classes_are_not_taken(tmp_path):
     state, model = network(20), ERFNet(7)
     said, before = load(model, saved(tmp_path / "weights.pth", state))
-    left = " left at its start: the file has it for 20 classes, not 7"
+    left = " keeps its random start: the file has it for 20 classes, not 7"
     assert said == ["341 tensors taken", ENCODER + left, DECODER + left]
     assert_taken(model, state, before, left=(ENCODER, DECODER))
 
@@ -218,7 +218,7 @@ def test_classifiers_for_a_different_number_of_classes_are_not_taken(tmp_path):
 def test_a_network_on_an_encoder_for_imagenet_lacks_a_classifier(tmp_path):
     state, model = without(network(), ENCODER), ERFNet(7)
     said, before = load(model, saved(tmp_path / "weights.pth", state))
-    assert said == ["343 tensors taken", f"{ENCODER} left at its start: the file has none"]
+    assert said == ["343 tensors taken", f"{ENCODER} keeps its random start: the file has none"]
     assert_taken(model, state, before, left=(ENCODER,))
 
 
@@ -229,8 +229,8 @@ def test_the_encoder_for_imagenet(tmp_path):
     assert said == [
         "255 tensors taken from `state_dict`, without the prefix `module.features.`",
         "outside of `module.features.`, not taken: module.classifier.linear.bias, module.classifier.linear.weight",
-        "decoder left at its start: the file has the encoder only",
-        f"{ENCODER} left at its start: the file has none",
+        "decoder keeps its random start: the file has the encoder only",
+        f"{ENCODER} keeps its random start: the file has none",
     ]
     ours = {name.removeprefix("module.features."): value for name, value in state.items() if "features" in name}
     assert_taken(model, ours, before, left=(ENCODER, "decoder"))
@@ -239,7 +239,7 @@ def test_the_encoder_for_imagenet(tmp_path):
 def test_our_encoder_in_the_whole_network(tmp_path):
     state, model = without(network(), "decoder"), ERFNet(7)
     said, before = load(model, saved_as_ours(tmp_path / "encoder", state))
-    assert said == ["257 tensors taken", "decoder left at its start: the file has the encoder only"]
+    assert said == ["257 tensors taken", "decoder keeps its random start: the file has the encoder only"]
     assert_taken(model, state, before, left=("decoder",))
 
 

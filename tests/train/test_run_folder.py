@@ -251,7 +251,7 @@ def test_a_file_system_without_locks_is_no_reason_to_stop(root, monkeypatch, cap
     complete(root)
     said = capsys.readouterr().err
     assert said.count("this file system has no locks") == 1
-    assert said.endswith("do not start the same run twice\n")
+    assert said.endswith("do not start the same run twice at the same time\n")
     assert loaded_step(root) == 1
 
 

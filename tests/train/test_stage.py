@@ -59,7 +59,7 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
 
 def test_on_the_cpu_the_first_line_says_so_and_how_long_it_takes(workspace):
     first = stage(workspace).stderr.splitlines()[0]
-    assert re.fullmatch(r"training on the CPU \(.+, 1 threads, \w+\): about \d:\d\d:\d\d for 3 epochs", first)
+    assert re.fullmatch(r"training on the CPU \(.+, 1 threads, \w+\): about \d:\d\d:\d\d for 6 steps", first)
 
 
 def test_help_says_what_is_read_and_written(workspace):
