@@ -119,16 +119,18 @@ def _is_in_place(folder: Path) -> bool:
 
 def describe_similar(checkpoints: Checkpoints) -> Iterator[str]:
     """Yield a line per interrupted run with the same parameters and data whose checkpoints cannot be used, and why."""
-    for path in checkpoints.folder.parent.glob(f"*/{INPUTS}"):
-        if path.parent == checkpoints.folder or not Checkpoints(path.parent).any or (path.parent / DIGEST).exists():
+    for folder in checkpoints.folder.parent.iterdir():
+        if folder == checkpoints.folder or (folder / DIGEST).exists():
             continue
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # removed, damaged or changed
-            theirs, ours = (json.loads(file.read_bytes()) for file in (path, checkpoints.folder / INPUTS))
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # just removed, or damaged
+            theirs, ours = (json.loads((run / INPUTS).read_bytes()) for run in (folder, checkpoints.folder))
+            if not Checkpoints(folder).any:
+                continue
             if all(theirs["about"][key] == ours["about"][key] for key in ("params", "md5", "init")):
                 names = list(_differences(theirs, ours))
                 more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
                 yield (
-                    f"{path.parent}: checkpoints of the same parameters and data are not used, because that run "
+                    f"{folder}: checkpoints of the same parameters and data are not used, because that run "
                     f"differs in {', '.join(names[:SHOWN])}{more}"
                 )
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,8 @@ def results(root: Path) -> dict[str, bytes]:
 
 def saved_steps(root: Path) -> list[int]:
     """Return the steps of the checkpoints of interrupted runs below ``root``."""
-    saved = (root / CHECKPOINTS).glob("*/*.safetensors")
-    return sorted(int(path.name[:9]) for path in saved if not path.with_name(DIGEST).exists())
+    found = glob(f"{root / CHECKPOINTS}/*/*.safetensors")  # noqa: PTH207 - Path.glob fails where a folder vanishes
+    return sorted(int(path.name[:9]) for path in map(Path, found) if not path.with_name(DIGEST).exists())
 
 
 def started_at(said: str) -> int:
