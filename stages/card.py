@@ -18,12 +18,15 @@ def main() -> None:
     Parameters: fetch.source and preprocess.validation of params.yaml. The
     parameters of the training are in the model's record.
     """
+    from segcore.card import detached
     from segcore.card.card import make_card
     from segcore.runtime.outputs import new_outputs
 
     card = make_card()
     with new_outputs(CARD) as [page]:
         page.write_text(card, encoding="utf-8")
+    if line := detached.advice():
+        console.say(line)  # here, because the output of the last stage stays in sight
 
 
 if __name__ == "__main__":

@@ -8,7 +8,15 @@ import yaml
 from tests.support.workspace import ROOT
 
 DOCUMENTS = ("README.md", "docs/recipes.md")
-PAGES = (*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md", "docs/glossary.md", "docs/results.md", "docs/your-data.md")
+PAGES = (
+    *DOCUMENTS,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/glossary.md",
+    "docs/results.md",
+    "docs/your-data.md",
+    "docs/after-a-crash.md",
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

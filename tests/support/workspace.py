@@ -24,6 +24,7 @@ COPIED = (
     ".dvc",
     ".dvcignore",
     ".gitignore",
+    "data/.gitignore",
     "dvc.yaml",
     "params.yaml",
     "data/random_start.yaml",
