@@ -37,7 +37,7 @@ Picture = tuple[str, str]  # its name, and its content as a data: URI
 
 
 class Difference(NamedTuple):
-    """What differs, in the columns of DVC's own table, and what could not be read."""
+    """Parameters or metrics that differ, in the columns of DVC's own table, and those that could not be read."""
 
     table: Table
     unreadable: list[str]

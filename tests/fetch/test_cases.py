@@ -72,7 +72,7 @@ def of_frames(change):
 
 
 def test_palette_of_greys(fetched, said, tmp_path):
-    """What Image.convert("L") gives are the ids."""
+    """The ids are those of Image.convert("L")."""
 
     def optimised(label):
         ids = np.array(label)

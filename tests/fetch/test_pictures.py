@@ -22,7 +22,7 @@ def label(folder, data):
 
 
 def problem(read, folder, data):
-    """What is wrong with a picture, as the listing says it of one file."""
+    """Return the problem of a picture, as the listing says it of one file."""
     (folder / "picture").write_bytes(data)
     with pytest.raises(Wrong) as wrong:
         read(folder / "picture")

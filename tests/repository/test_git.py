@@ -1,4 +1,4 @@
-"""What git says when it cannot answer."""
+"""The error message when git cannot answer has all that git says."""
 
 import pytest
 

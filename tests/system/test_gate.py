@@ -266,7 +266,7 @@ def conflicted(finished, tmp_path_factory) -> Workspace:
 
 @pytest.mark.parametrize(("parameters", "trains"), [("both", True), ("ours", False), ("theirs", False)])
 def test_the_way_out_of_a_merge_conflict(conflicted, tmp_path, parameters, trains):
-    """What both sides change trains; what ran before is restored."""
+    """Parameters of both sides are new, so they are trained; those of one side ran before, and are restored."""
     workspace = conflicted.copy(tmp_path / "workspace")
     if parameters != "both":
         workspace.git("checkout", parameters, "--", "params.yaml")

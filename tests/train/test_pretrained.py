@@ -166,7 +166,7 @@ def test_a_state_dict_at_any_key_of_a_checkpoint(tmp_path, key):
 
 
 def test_a_checkpoint_of_lightning(tmp_path):
-    """What is beside the network in its state dict is named and not taken, for example the weights of a loss."""
+    """Tensors beside the network in its state dict are named and not taken, for example the weights of a loss."""
     state, model = network(), ERFNet(7)
     lightning = {
         "epoch": 3,
