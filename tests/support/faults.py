@@ -107,7 +107,7 @@ def make_cases(finished: Path, folder: Path) -> dict[str, Case]:
     for stage in STAGES:
         home = folder / stage
         for name in ("data", "metrics"):
-            shutil.copytree(finished / name, home / name)
+            shutil.copytree(finished / name, home / name, ignore=shutil.ignore_patterns("checkpoints"))
         shutil.copy(finished / "params.yaml", home)
         change_inputs(home, stage)
         case = Case(stage, home, outputs_of(stage), read_tree(home), {}, 0)

@@ -154,7 +154,11 @@ def test_a_checkpoint_of_a_different_run_is_never_used(killed, tmp_path, change)
     done = stage(root, **environment)
     assert done.returncode == 0, done.stderr
     assert (started_at(done.stderr) > 0) == (change == "nothing")
-    named = {"threads": "differs in threads (1, here 2)", "code": "differs in segcore.network.confusion"}
+    named = {
+        "threads": "differs in threads (1, here 2)",
+        "code": "differs in segcore.network.confusion",
+        "val data": "differs in val_labels.npy",
+    }
     assert done.stderr.count("checkpoints of the same parameters and data are not used") == (change in named)
     assert named.get(change, "") in done.stderr
 
