@@ -92,7 +92,7 @@ format: install  ## apply style
 
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+	    --custom-compile-command "make lock" --group dev --extra video pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv and caches; DVC's outputs and cache stay
 	rm -rf .venv .coverage .hypothesis .pytest_cache .ruff_cache

@@ -1,15 +1,21 @@
 """Predict val and test, and score val."""
 
-from collections.abc import Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from segcore.runtime import console, signals
+from segcore.runtime.typed import Strict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
     import numpy as np
 
-    from segcore.evaluate.predictor import Predictor
     from segcore.files.arrays import Row
+
+
+class EvaluateParams(Strict):
+    """Section `evaluate`. With ``flip``, predictions averaged over each frame and its mirror image are scored, too."""
+
+    flip: bool
 
 
 def main() -> None:
@@ -18,8 +24,8 @@ def main() -> None:
     Reads: data/model/erfnet.safetensors, the val and test images and
     frames.csv of data/arrays, and the ground truth in data/native/gtFine/val.
 
-    Writes: data/predictions, metrics/evaluate.json, metrics/confusion.json
-    and metrics/frames.csv.
+    Writes: data/predictions, and evaluate.json, confusion.json, frames.csv
+    and calibration.csv in metrics.
 
     Parameters: section `evaluate` of params.yaml. What the network needs is
     recorded in the model file.
@@ -29,12 +35,13 @@ def main() -> None:
     the CPU quota of the container.
     """
     with signals.defer():  # an exception during torch's import can crash Python
-        from segcore.evaluate.predictor import Predictor
-        from segcore.evaluate.protocol import EvaluateParams, Evaluation
-        from segcore.files import scores
+        from segcore.evaluate.calibration import Calibration
+        from segcore.files import scores as metrics
         from segcore.files.images import NATIVE, PREDICTIONS, read_labels, write_labels
         from segcore.files.model import MODEL
         from segcore.files.params import load
+        from segcore.inference.predictor import Predictor, confidence, to_native
+        from segcore.inference.protocol import Evaluation
         from segcore.network import device
         from segcore.runtime.outputs import new_outputs
 
@@ -42,34 +49,53 @@ def main() -> None:
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(MODEL, where)
-    if predictor.precision != predictor.trained_in:
-        console.say(f"{where} has no {predictor.trained_in}: computing in {predictor.precision}")
-    plain, flipped = Evaluation(), Evaluation()
-    outputs = PREDICTIONS, scores.SCORES, scores.CONFUSION, scores.COUNTS
+    if predictor.precision != predictor.wanted:
+        console.say(f"{where} has no {predictor.wanted}: computing in {predictor.precision}")
+    plain, flipped, calibration = Evaluation(), Evaluation(), Calibration()
+    outputs = PREDICTIONS, metrics.SCORES, metrics.CONFUSION, metrics.COUNTS, metrics.CALIBRATION
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
-        new_outputs(*outputs) as [predictions, scores_file, confusion_file, counts_file],
+        new_outputs(*outputs) as [predictions, scores_file, confusion_file, counts_file, calibration_file],
     ):
-        for row, prediction, flip_prediction in predict(predictor, "val", flip):
+        rows, images = read_split("val")
+        mirror_images = predictor.scores(images, mirrored=True) if flip else repeat(None)
+        predicted = zip(rows, predictor.scores(images), mirror_images)  # noqa: B905 - repeat has no end
+        for row, scores, mirrored in console.progress(predicted, len(rows), "evaluate val"):
+            size = (row.height, row.width)
+            prediction = to_native(scores, size).cpu().numpy()
             write_labels(predictions / row.frame.prediction, prediction)
             truth = read_labels(NATIVE / row.frame.label, (row.width, row.height))
             plain.add(row.frame, truth, prediction)
-            if flip_prediction is not None:
-                flipped.add(row.frame, truth, flip_prediction)
-        for row, prediction, _ in predict(predictor, "test", flip=False):
+            calibration.add(truth, prediction, confidence(scores, size).cpu().numpy())
+            if mirrored is not None:
+                mean = scores.softmax(0) + mirrored.softmax(0)
+                flipped.add(row.frame, truth, to_native(mean, size).cpu().numpy())
+        rows, images = read_split("test")
+        predicted = zip(rows, predictor.scores(images), strict=True)
+        for row, scores in console.progress(predicted, len(rows), "evaluate test"):
+            prediction = to_native(scores, (row.height, row.width)).cpu().numpy()
             write_labels(predictions / row.frame.prediction, prediction)
-        scores.write_scores(scores_file, plain.scores(**({"miou_flip": flipped.miou} if flip else {})))
-        scores.write_confusion(confusion_file, plain.protocol)
-        scores.write_counts(counts_file, plain.frames)
+        more = {"miou_flip": flipped.miou} if flip else {}
+        metrics.write_scores(scores_file, plain.scores(**more, ece=calibration.error))
+        metrics.write_confusion(confusion_file, plain.protocol)
+        metrics.write_counts(counts_file, plain.frames)
+        metrics.write_calibration(calibration_file, calibration.rows())
     print(plain.summary())
 
 
-def predict(predictor: "Predictor", split: str, flip: bool) -> "Iterator[tuple[Row, np.ndarray, np.ndarray | None]]":
-    """Yield what :meth:`Predictor.predict` gives for the frames of a split, with a progress bar."""
-    from segcore.files.arrays import load_images, read_rows
+def read_split(split: str) -> "tuple[list[Row], np.ndarray]":
+    """Read the rows and images N×H×W×3 of a split.
 
-    rows = read_rows(split)
-    return console.progress(predictor.predict(load_images(split), rows, flip), len(rows), f"evaluate {split}")
+    Raises:
+        UserError: if the numbers of rows and frames differ.
+    """
+    from segcore.files.arrays import load_images, read_rows
+    from segcore.runtime.errors import UserError
+
+    rows, images = read_rows(split), load_images(split)
+    if len(rows) != len(images):
+        raise UserError(f"frames.csv has {len(rows)} rows for {len(images)} frames; run `dvc repro preprocess`")
+    return rows, images
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Read and write the scores of evaluate: metrics/evaluate.json, metrics/confusion.json and metrics/frames.csv.
+"""Read and write the scores of evaluate: evaluate.json, confusion.json, frames.csv and calibration.csv of metrics.
 
 ``frames.csv`` has a row per validation frame and class: ``drive, frame, class, tp, fp, fn``, counted in pixels at the
 size of the protocol. Its sums give ``miou`` of ``evaluate.json`` exactly.
@@ -20,6 +20,7 @@ from segcore.runtime.typed import Strict, read_json
 SCORES = Path("metrics/evaluate.json")
 CONFUSION = Path("metrics/confusion.json")
 COUNTS = Path("metrics/frames.csv")
+CALIBRATION = Path("metrics/calibration.csv")
 
 FRAME = ["drive", "frame"]
 PIXELS = ["tp", "fp", "fn"]
@@ -34,6 +35,7 @@ class Scores(Strict):
     pixel_accuracy: float | None
     iou: dict[str, float | None]
     miou_flip: float | None = None
+    ece: float | None = None  # expected calibration error of the confidence at native size
 
 
 ClassName = Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]
@@ -48,7 +50,7 @@ class Cell(Strict):
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """Write evaluate.json; ``miou_flip`` only where it was computed."""
+    """Write evaluate.json, only with what was computed."""
     path.write_text(json.dumps(scores.model_dump(exclude_unset=True), indent=2) + "\n")
 
 
@@ -81,6 +83,11 @@ def read_confusion(path: Path = CONFUSION) -> pd.DataFrame:
     listed = pd.DataFrame([cell.model_dump() for cell in cells], columns=list(Cell.model_fields))
     pixels = listed.pivot_table("pixels", "actual", "predicted", aggfunc="sum", fill_value=0)
     return pixels.reindex(index=CLASSES, columns=CLASSES, fill_value=0)
+
+
+def write_calibration(path: Path, rows: list[tuple[float, float, float]]) -> None:
+    """Write calibration.csv from the mean confidence, the accuracy and the share of the pixels of each bin."""
+    pd.DataFrame(rows, columns=["confidence", "accuracy", "share"]).to_csv(path, index=False)
 
 
 def write_counts(path: Path, rows: list[tuple[str, str, np.ndarray]]) -> None:

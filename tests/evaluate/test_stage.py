@@ -14,9 +14,9 @@ from PIL import Image
 
 from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import Frame
-from segcore.evaluate.predictor import Predictor
-from segcore.evaluate.protocol import Evaluation
 from segcore.files import arrays, model
+from segcore.inference.predictor import Predictor, to_native
+from segcore.inference.protocol import Evaluation
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
 from stages import evaluate
@@ -126,30 +126,15 @@ def test_flip_scores_the_mean_of_a_frame_and_its_mirror_beside_the_plain_predict
     images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows("val", workspace / "data/arrays")
     predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
     pairs = []
-    for row, _, prediction in predictor.predict(images, rows, flip=True):
+    for row, scores, mirrored in zip(
+        rows, predictor.scores(images), predictor.scores(images, mirrored=True), strict=True
+    ):
+        prediction = to_native(scores.softmax(0) + mirrored.softmax(0), (row.height, row.width)).numpy()
         with Image.open(workspace / "data/native" / row.frame.label) as picture:
             pairs.append((nearest(np.asarray(picture), 128, 256), nearest(prediction, 128, 256)))
     flipped = json.loads((workspace / "metrics/evaluate.json").read_text())
     assert flipped.pop("miou_flip") == round(np.mean(reference_iou(pairs)), 4) != metrics["miou"]
     assert flipped == metrics
-
-
-def test_flipped_predictions_are_of_the_mean_of_probabilities(workspace):
-    torch.manual_seed(4)
-    network = ERFNet(7, encoder_only=True).eval()
-
-    def probabilities(batch):
-        with torch.no_grad():
-            return network((batch - 0.4) / 0.3).softmax(1)
-
-    images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows("val", workspace / "data/arrays")
-    batch = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-    means = probabilities(batch) + probabilities(batch.flip(3)).flip(3)
-    predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
-    for (row, _, prediction), mean in zip(predictor.predict(images, rows, flip=True), means, strict=True):
-        size = (row.height, row.width)
-        expected = torch.nn.functional.interpolate(mean[None], size, mode="bilinear").argmax(1)[0].numpy()
-        assert np.mean(prediction == expected) > 0.995  # ties fall either way
 
 
 def test_no_test_frames_is_fine(workspace):

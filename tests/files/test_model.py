@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from benchmarks.mutations import mutate
 from segcore.dataset.classes import CLASSES
-from segcore.evaluate.predictor import Predictor
 from segcore.files.model import NotOurs, count_weights, load_weights, read_record, save_weights
+from segcore.inference.predictor import Predictor
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
 

@@ -38,8 +38,8 @@ FORK.set_forkserver_preload(
         for name in (
             "card.card",
             "describe.report",
-            "evaluate.predictor",
-            "evaluate.protocol",
+            "inference.predictor",
+            "inference.protocol",
             "fetch.check",
             "preprocess.resize",
             "render.panels",

@@ -15,15 +15,8 @@ from segcore.dataset.frames import Frame
 from segcore.files.scores import Scores
 from segcore.network.confusion import confusion_matrix
 from segcore.network.iou import class_counts, class_iou, mean_iou
-from segcore.runtime.typed import Strict
 
 PROTOCOL_SIZE = (256, 128)  # width, height
-
-
-class EvaluateParams(Strict):
-    """Section `evaluate`. With ``flip``, predictions averaged over each frame and its mirror image are scored, too."""
-
-    flip: bool
 
 
 class Evaluation:

@@ -5,8 +5,8 @@ import pytest
 
 from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import Frame
-from segcore.evaluate.protocol import Evaluation
 from segcore.files.scores import read_confusion, read_counts, write_confusion, write_counts, write_scores
+from segcore.inference.protocol import Evaluation
 from tests.support.protocol import nearest, random_pair, reference_iou
 
 

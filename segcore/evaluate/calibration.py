@@ -1,0 +1,39 @@
+"""How far confidence can be believed: the accuracy of pixels by their confidence, and the expected calibration error.
+
+Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 2.
+"""
+
+import numpy as np
+
+from segcore.dataset.classes import CLASSES
+
+BINS = 15  # of equal width, as in the source
+
+
+class Calibration:
+    """The confidence and accuracy of all valid pixels so far, in bins ((i - 1) / 15, i / 15] of confidence."""
+
+    def __init__(self) -> None:
+        self.pixels, self.right, self.confidence = np.zeros((3, BINS))
+
+    def add(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
+        """Count the pixels of one frame: class ids h×w, and the probability of the predicted class, h×w."""
+        valid = truth < len(CLASSES)
+        believed = confidence[valid].astype(float)
+        bins = np.clip(np.ceil(believed * BINS).astype(int) - 1, 0, BINS - 1)
+        self.pixels += np.bincount(bins, minlength=BINS)
+        self.right += np.bincount(bins, (truth == prediction)[valid], BINS)
+        self.confidence += np.bincount(bins, believed, BINS)
+
+    @property
+    def error(self) -> float | None:
+        """The expected calibration error, 4 decimals: the mean over pixels of |accuracy - confidence| of their bin."""
+        total = self.pixels.sum()
+        return round(float(np.abs(self.right - self.confidence).sum() / total), 4) if total else None
+
+    def rows(self) -> list[tuple[float, float, float]]:
+        """Return mean confidence, accuracy and share of the pixels of each bin that has any, 4 decimals."""
+        filled = self.pixels > 0
+        pixels = self.pixels[filled]
+        columns = self.confidence[filled] / pixels, self.right[filled] / pixels, pixels / pixels.sum()
+        return list(zip(*(column.round(4).tolist() for column in columns), strict=True))

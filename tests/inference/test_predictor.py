@@ -1,0 +1,97 @@
+"""Scores and class ids of frames, against the network called directly."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segcore.dataset.classes import CLASSES
+from segcore.files.model import save_weights
+from segcore.inference.predictor import BATCH_SIZE, Predictor, confidence, to_native
+from segcore.network.erfnet import ERFNet
+from segcore.runtime.errors import UserError
+
+SIZE = (16, 32)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    return ERFNet(len(CLASSES), encoder_only=True).eval()
+
+
+@pytest.fixture(scope="module")
+def predictor(network, tmp_path_factory):
+    record = {
+        "classes": list(CLASSES), "input_size": SIZE, "mean": [0.4] * 3, "std": [0.3] * 3, "precision": "fp32",
+        "params": {"model": {"encoder_only": True}}, "init": None, "versions": {}, "device": "CPU", "threads": 1,
+    }  # fmt: skip
+    path = tmp_path_factory.mktemp("model") / "erfnet.safetensors"
+    save_weights(path, network.state_dict(), record)
+    return Predictor(path, CPU)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(1).integers(0, 256, (BATCH_SIZE + 3, *SIZE, 3), dtype=np.uint8)
+
+
+def probabilities(network, frames):
+    with torch.no_grad():
+        return network((torch.from_numpy(frames).permute(0, 3, 1, 2) / 255 - 0.4) / 0.3)
+
+
+def test_scores_are_those_of_the_network(predictor, network, frames):
+    scores = torch.stack(list(predictor.scores(frames)))
+    assert torch.allclose(scores, probabilities(network, frames), atol=1e-4)
+
+
+def test_mirrored_scores_are_of_the_mirror_image_and_mirrored_back(predictor, network, frames):
+    scores = torch.stack(list(predictor.scores(frames, mirrored=True)))
+    expected = probabilities(network, frames[:, :, ::-1].copy()).flip(3)
+    assert torch.allclose(scores, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH_SIZE, BATCH_SIZE + 1])
+def test_there_are_as_many_scores_as_frames(predictor, frames, count):
+    assert len(list(predictor.scores(iter(frames[:count])))) == count
+
+
+def test_a_frame_has_the_same_scores_whatever_is_beside_it(predictor, frames):
+    together = list(predictor.scores(frames))
+    for at, frame in enumerate(frames):
+        [alone] = predictor.scores([frame])
+        assert torch.equal(alone, together[at])
+
+
+def test_frames_are_read_only_when_they_are_needed(predictor, frames):
+    taken = []
+    scores = predictor.scores(taken.append(at) or frame for at, frame in enumerate(frames))
+    assert taken == []
+    next(scores)
+    assert len(taken) == BATCH_SIZE
+
+
+def test_frames_of_a_different_size_are_refused(predictor):
+    with pytest.raises(UserError, match="trained on frames of 16×32, and these are 16×16"):
+        list(predictor.scores([np.zeros((16, 16, 3), np.uint8)]))
+
+
+@pytest.mark.parametrize("size", [(16, 32), (23, 32), (40, 100), (8, 9), (1, 1)])
+def test_class_ids_and_confidence_are_of_interpolated_scores(size):
+    scores = 5 * torch.randn(7, 16, 32, generator=torch.Generator().manual_seed(2))
+    expected, ids = F.interpolate(scores[None], size, mode="bilinear")[0].softmax(0).max(0)
+    assert torch.equal(to_native(scores, size), ids.to(torch.uint8))
+    assert torch.allclose(confidence(scores, size), expected, atol=1e-5)
+
+
+def test_the_first_class_wins_a_tie():
+    scores = torch.zeros(7, 2, 2)
+    scores[3:5] = 1
+    assert to_native(scores, (2, 2)).tolist() == [[3, 3], [3, 3]]
+
+
+def test_confidence_of_very_large_scores_is_finite():
+    scores = torch.stack([torch.full((2, 2), value) for value in (-3e4, 3e4, 3e4 - 1)])
+    assert torch.allclose(confidence(scores, (2, 2)), torch.tensor(1 / (1 + np.exp(-1))).float())
