@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from segcore.files.model import MODEL
 from segcore.repository.git import GitError
 from segcore.runtime import console
 
@@ -94,6 +95,38 @@ def provenance(model: Annotated[Path, typer.Argument(help="A model file, also on
 
 
 @app.command()
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, videos, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="The folder for the results.", show_default=False)],
+    model: Annotated[Path, typer.Option(help="A .safetensors or .onnx of this pipeline.")] = MODEL,
+    rev: Annotated[str, typer.Option(help="Take the model of this commit or experiment.", show_default=False)] = "",
+    confidence: Annotated[bool, typer.Option("--confidence", help="Write the confidence of each pixel, too.")] = False,
+    tile: Annotated[bool, typer.Option("--tile", help="Predict large pictures in windows, at full size.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is in the folder.")] = False,
+) -> None:
+    """Predict the classes of pictures and videos of any size.
+
+    Writes below OUT, for a picture: NAME_label.png (class ids, 8-bit grey, as
+    large as the picture), NAME_overlay.jpg and, with --confidence,
+    NAME_confidence.png (0 to 255); for a video: NAME_overlay.mp4, without
+    sound. Pictures in a folder keep their paths below it. Also
+    predictions.csv, with the share of the pixels of each class, and
+    legend.png, with the colours.
+
+    What is in OUT already is skipped, unless the picture is newer.
+
+    Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
+    SEGCORE_THREADS=N, threads that compute, read and write.
+
+    Exit code: 0 if everything is predicted; 1 if a file could not be read, after
+    all others are done.
+    """
+    from segcore.predict.command import Options, predict
+
+    predict(inputs, Options(out, model, rev, confidence, tile, force))
+
+
+@app.command()
 def scores() -> None:
     """Print IoU per class, mIoU, and the paths of the rendered pictures.
 
@@ -102,6 +135,21 @@ def scores() -> None:
     from segcore.review.terminal import print_scores
 
     print_scores()
+
+
+@app.command()
+def submission() -> None:
+    """Pack the predictions of the test frames for the organisers of IDD-Lite, see docs/submission.md.
+
+    Reads: data/predictions/test and data/arrays/frames.csv.
+
+    Writes: data/submission.zip.
+
+    Exit code: 0, or 1 if a test frame has no valid prediction.
+    """
+    from segcore.submission.pack import pack
+
+    print(pack())
 
 
 if __name__ == "__main__":

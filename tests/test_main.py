@@ -9,7 +9,7 @@ import pytest
 from segcore.__main__ import app
 from tests.support.running import ROOT, assert_fails
 
-COMMANDS = ("compare", "review", "gate", "provenance", "scores")
+COMMANDS = ("compare", "review", "gate", "provenance", "predict", "scores", "submission")
 HEAVY = ("dvc", "numpy", "pandas", "PIL", "torch")
 
 
@@ -42,7 +42,9 @@ def test_help_lists_all_commands():
         (("review", "HEAD"), "error: commits cannot be read: git says: fatal: not a git repository"),
         (("gate",), "error: commits cannot be read: git says: fatal: not a git repository"),
         (("gate", "--workspace"), "error: DVC says: you are not inside of a DVC repository"),
+        (("predict", "nothing", "--out", "out"), "error: no such file or folder: nothing"),
         (("scores",), "error: metrics/evaluate.json: No such file or directory"),
+        (("submission",), "error: data/arrays/frames.csv: No such file or directory"),
         (("provenance", "nothing"), "error: nothing: no such file"),
     ],
 )

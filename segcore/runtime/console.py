@@ -78,17 +78,31 @@ def map_with_progress(function: Callable[[A], B], items: Collection[A], what: st
         yield from progress(results, len(items), what)
 
 
-def progress(items: Iterable[A], total: int, what: str) -> Iterator[A]:
-    """Yield ``items`` with a progress bar on a terminal, or with one line at the end elsewhere."""
-    started = time.monotonic()
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
+def progress(items: Iterable[A], total: int | None, what: str) -> Iterator[A]:
+    """Yield ``items``; show their number, how many a second, and the time left, or elsewhere one line at the end."""
+    started, count = time.monotonic(), 0
+    with _bar(total, what) as show:
+        for item in items:
+            yield item
+            count += 1
+            show(count, f"{count / (time.monotonic() - started):.1f}/s")
+    seconds = time.monotonic() - started
+    print(f"{what}: {count} in {seconds:.1f} s", file=sys.stderr, flush=True)
 
-        yield from track(items, description=what, total=total, console=Console(stderr=True))
-    else:
-        yield from items
-    print(f"{what}: {total} in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+
+@contextmanager
+def _bar(total: int | None, what: str) -> Iterator[Callable[[int, str], None]]:
+    """Show a progress bar on a terminal. The function that is yielded sets what it shows."""
+    if not sys.stderr.isatty():
+        yield lambda count, rate: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, rate="")
+        yield lambda count, rate: bar.update(task, completed=count, rate=rate)
 
 
 @contextmanager

@@ -15,13 +15,13 @@ from segcore.runtime import signals
 
 
 @contextmanager
-def new_outputs(*paths: Path) -> Iterator[list[Path]]:
+def new_outputs(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
     """Yield an unused path for each of ``paths``, where the caller makes a file or a folder.
 
     These replace ``paths`` when the block ends without an error; after an error ``paths`` are unchanged. Files are
-    flushed to the disk first, so that a power cut leaves no empty file. If the process is killed during the
-    replacement, some outputs are old and some are new, each of them is complete, and at most one folder is missing.
-    The next run removes any leftovers.
+    flushed to the disk first, so that a power cut leaves no empty file, unless ``flush`` is false. If the process is
+    killed during the replacement, some outputs are old and some are new, each of them is complete, and at most one
+    folder is missing. The next run removes any leftovers.
 
     Raises:
         OSError: if an output was not made, or cannot be written.
@@ -33,7 +33,7 @@ def new_outputs(*paths: Path) -> Iterator[list[Path]]:
         partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partials
-        for partial in partials:
+        for partial in partials if flush else ():
             _flush(partial)
         with signals.defer():
             for path, partial in zip(paths, partials, strict=True):

@@ -6,6 +6,7 @@ A signal that is ignored when the process starts, as SIGHUP is under ``nohup``, 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -49,9 +50,12 @@ def defer(announce: bool = False) -> Iterator[list[signal.Signals]]:
 
     Args:
         announce: print a line for each signal, and let a second one of the same kind act at once.
+
+    Threads other than the main one are never interrupted by a signal, and nothing is deferred there.
     """
     arrived: list[signal.Signals] = []
-    handlers = {number: signal.getsignal(number) for number in _heeded()}
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _heeded() if in_main_thread}
 
     def note(number: int, _: object) -> None:
         arrived.append(signal.Signals(number))

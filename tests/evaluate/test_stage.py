@@ -12,21 +12,18 @@ import torch
 import yaml
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import Frame
-from segcore.files import arrays, model
+from segcore.files import arrays
 from segcore.inference.predictor import Predictor, to_native
 from segcore.inference.protocol import Evaluation
-from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
 from stages import evaluate
 from tests.support.protocol import nearest, random_pair, reference_iou
 from tests.support.running import assert_fails, run_stage
 from tests.support.tiny import contents
+from tests.support.tiny_model import SIZE, save_tiny_model, tiny_network
 
 pytestmark = pytest.mark.slow
-
-SIZE = (32, 64)
 
 
 @pytest.fixture
@@ -49,31 +46,13 @@ def workspace(tmp_path):
                 Image.fromarray(random_pair(rng, height, width)[0]).save(path)
     np.save(folder / "val_labels.npy", rng.integers(0, 7, (3, *SIZE), dtype=np.uint8))
     arrays.write_rows(folder / "frames.csv", rows)
-    save_model(tmp_path / "data/model/erfnet.safetensors")
+    save_tiny_model(tmp_path / "data/model/erfnet.safetensors")
     set_flip(tmp_path, False)
     return tmp_path
 
 
 def set_flip(workspace: Path, flip: bool) -> None:
     (workspace / "params.yaml").write_text(yaml.safe_dump({"evaluate": {"flip": flip}}))
-
-
-def save_model(path: Path, state=None, **changes) -> None:
-    torch.manual_seed(4)
-    about = {
-        "classes": list(CLASSES),
-        "input_size": SIZE,
-        "mean": [0.4] * 3,
-        "std": [0.3] * 3,
-        "precision": "fp32",
-        "params": {"model": {"encoder_only": True}},
-        "init": None,
-        "versions": {},
-        "device": "CPU",
-        "threads": 1,
-    }
-    path.parent.mkdir(exist_ok=True)
-    model.save_weights(path, state or ERFNet(7, encoder_only=True).state_dict(), about | changes)
 
 
 def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
@@ -106,8 +85,7 @@ def test_the_stage_predicts_at_native_size_and_scores_what_it_wrote(workspace):
 def test_predictions_are_scores_interpolated_to_native_size(workspace):
     """The centre of each prediction is that of the network called directly."""
     assert run_stage("evaluate", workspace).returncode == 0
-    torch.manual_seed(4)
-    network = ERFNet(7, encoder_only=True).eval()
+    network = tiny_network()
     images = torch.from_numpy(np.load(workspace / "data/arrays/val_images.npy")).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         scores = network((images - 0.4) / 0.3)
@@ -154,17 +132,20 @@ def damage(path: Path) -> None:
     [
         (damage, "erfnet.safetensors: not a complete safetensors file"),
         (lambda path: path.write_bytes(b""), "erfnet.safetensors: not a complete safetensors file"),
-        (lambda path: save_model(path, {"w": torch.zeros(2)}), "erfnet.safetensors: its weights are not ERFNet's"),
+        (lambda path: save_tiny_model(path, {"w": torch.zeros(2)}), "erfnet.safetensors: its weights are not ERFNet's"),
         (
-            lambda path: save_model(path, classes=["road"]),
+            lambda path: save_tiny_model(path, classes=["road"]),
             "erfnet.safetensors: made for the classes ['road']",
         ),
         (
-            lambda path: save_model(path, params={"model": {"encoder_only": False}}),
+            lambda path: save_tiny_model(path, params={"model": {"encoder_only": False}}),
             "erfnet.safetensors: its weights are not ERFNet's",
         ),
-        (lambda path: save_model(path, input_size=(160, 320)), "trained on frames of 160×320, and these are 32×64"),
-        (lambda path: save_model(path, params={}), "erfnet.safetensors: not written by this pipeline"),
+        (
+            lambda path: save_tiny_model(path, input_size=(160, 320)),
+            "trained on frames of 160×320, and these are 32×64",
+        ),
+        (lambda path: save_tiny_model(path, params={}), "erfnet.safetensors: not written by this pipeline"),
     ],
 )
 def test_a_model_that_does_not_fit_leaves_the_old_outputs(workspace, monkeypatch, spoil, message):

@@ -5,30 +5,23 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segcore.dataset.classes import CLASSES
-from segcore.files.model import save_weights
 from segcore.inference.predictor import BATCH_SIZE, Predictor, confidence, to_native
-from segcore.network.erfnet import ERFNet
+from segcore.network import device
 from segcore.runtime.errors import UserError
+from tests.support.tiny_model import SIZE, save_tiny_model, tiny_network
 
-SIZE = (16, 32)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(1)
-    return ERFNet(len(CLASSES), encoder_only=True).eval()
+    return tiny_network()
 
 
 @pytest.fixture(scope="module")
-def predictor(network, tmp_path_factory):
-    record = {
-        "classes": list(CLASSES), "input_size": SIZE, "mean": [0.4] * 3, "std": [0.3] * 3, "precision": "fp32",
-        "params": {"model": {"encoder_only": True}}, "init": None, "versions": {}, "device": "CPU", "threads": 1,
-    }  # fmt: skip
+def predictor(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "erfnet.safetensors"
-    save_weights(path, network.state_dict(), record)
+    save_tiny_model(path)
     return Predictor(path, CPU)
 
 
@@ -74,7 +67,7 @@ def test_frames_are_read_only_when_they_are_needed(predictor, frames):
 
 
 def test_frames_of_a_different_size_are_refused(predictor):
-    with pytest.raises(UserError, match="trained on frames of 16×32, and these are 16×16"):
+    with pytest.raises(UserError, match="trained on frames of 32×64, and these are 16×16"):
         list(predictor.scores([np.zeros((16, 16, 3), np.uint8)]))
 
 
@@ -95,3 +88,16 @@ def test_the_first_class_wins_a_tie():
 def test_confidence_of_very_large_scores_is_finite():
     scores = torch.stack([torch.full((2, 2), value) for value in (-3e4, 3e4, 3e4 - 1)])
     assert torch.allclose(confidence(scores, (2, 2)), torch.tensor(1 / (1 + np.exp(-1))).float())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_gives_the_same_scores_twice_and_nearly_those_of_the_cpu(tmp_path, predictor, frames):
+    save_tiny_model(tmp_path / "model")
+    device.prepare(torch.device("cuda"))
+    scores = [list(Predictor(tmp_path / "model", torch.device("cuda")).scores(frames)) for _ in range(2)]
+    for first, second, expected in zip(*scores, predictor.scores(frames), strict=True):
+        assert torch.equal(first, second)
+        assert torch.allclose(first.cpu(), expected, atol=1e-3)
+        assert torch.equal(to_native(first, (45, 64)).cpu(), to_native(first.cpu(), (45, 64)))
+        assert torch.allclose(confidence(first, (45, 64)).cpu(), confidence(first.cpu(), (45, 64)), atol=1e-5)

@@ -1,0 +1,128 @@
+"""Read the exported model, erfnet.onnx, and what was measured of it, metrics/export.json.
+
+The file maps RGB frames of any size to class ids and confidences at that size; docs/export.md has an example. Its
+metadata is :class:`OnnxRecord`, text as it is and other values as JSON.
+"""
+
+import json
+import os
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from segcore.dataset.classes import CLASSES
+from segcore.runtime.errors import UserError
+from segcore.runtime.threads import thread_count
+from segcore.runtime.typed import Strict, read_json, validate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnxruntime import InferenceSession
+
+ONNX = Path("data/model/erfnet.onnx")
+EXPORT = Path("metrics/export.json")
+KEY = "segcore"  # of the metadata; this pipeline's files have it
+TEXTS = ("licence", "model_sha256", "precision")  # the others are JSON
+# Without this, onnxruntime sends usage data to Microsoft, and leaves files in the home folder and in $TMPDIR. It reads
+# the variable when it is imported, so it is imported inside functions only.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+Colour = Annotated[tuple[int, int, int], Field(strict=False)]  # RGB
+
+
+class OnnxRecord(Strict):
+    """The metadata of an exported model."""
+
+    model_config = ConfigDict(extra="ignore")
+    classes: list[str]
+    colours: list[Colour]  # in the order of the classes
+    licence: str  # of the frames that it was trained on
+    model_sha256: str  # of the .safetensors file that it was made from
+    input_size: tuple[int, int] = Field(strict=False)  # height, width of the network's input
+    precision: str  # fp32 or int8
+
+
+class ExportScores(Strict):
+    """export.json: scores with 4 decimals, ``None`` where no class occurs."""
+
+    miou: float | None  # of the exported model, by the protocol of evaluate
+    miou_change: float | None  # against the model that it was made from, in fp32
+    pixels_changed: float = Field(ge=0, le=1)  # share of the pixels at native size whose class differs
+    parameters: int  # learnt
+    multiply_adds: int  # of one frame at the network's input size
+
+
+class OnnxModel:
+    """An exported model, run by onnxruntime on the CPU with as many threads as a stage has."""
+
+    def __init__(self, path: Path = ONNX) -> None:
+        """Load ``path``.
+
+        Raises:
+            UserError: if it is not an ONNX file that this pipeline exported with these classes.
+        """
+        content, threads = path.read_bytes(), thread_count()
+        try:
+            self._session = make_session(content, threads)
+        except Exception as error:  # onnxruntime has a class for each kind, with no public name
+            reason = shorten(str(error), 200)
+            raise UserError(f"{path}: not a complete ONNX file ({reason}); run `dvc repro export`") from None
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if KEY not in metadata:
+            raise UserError(f"{path}: ONNX, but not exported by this pipeline; run `dvc repro export`")
+        try:
+            self.record = validate({key: _value(key, text) for key, text in metadata.items()}, OnnxRecord, path)
+        except UserError as error:
+            raise UserError(f"{error}; run `dvc repro export`") from None
+        if self.record.classes != list(CLASSES):
+            raise UserError(
+                f"{path}: made for the classes {self.record.classes}, not {list(CLASSES)}; run `dvc repro export`"
+            )
+
+    def run(self, images: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
+        """Return class ids, uint8 B×H×W, and the probability of each, float32 B×H×W, of frames, uint8 B×H×W×3 RGB."""
+        classes, confidence = self._session.run(["classes", "confidence"], {"image": images})
+        return classes, confidence  # pyright: ignore[reportReturnType]
+
+
+def make_session(content: bytes, threads: int) -> "InferenceSession":
+    """Return a session of onnxruntime on the CPU that runs an ONNX file with these bytes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait for work would take the time of torch's threads, and of other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def write_export_scores(path: Path, scores: ExportScores) -> None:
+    """Write export.json."""
+    path.write_text(json.dumps(scores.model_dump(), indent=2) + "\n")
+
+
+def read_export_scores(path: Path = EXPORT) -> ExportScores:
+    """Read export.json.
+
+    Raises:
+        UserError: if it is not what export writes.
+    """
+    return read_json(path, ExportScores, "export")
+
+
+def metadata(record: OnnxRecord) -> dict[str, str]:
+    """Return the metadata of an ONNX file with this record, sorted by key."""
+    values = {key: value if key in TEXTS else json.dumps(value) for key, value in record.model_dump().items()}
+    return dict(sorted((values | {KEY: "1"}).items()))
+
+
+def _value(key: str, text: str) -> Any:
+    if key in TEXTS:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # of the wrong type, so validation says which key

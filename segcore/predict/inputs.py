@@ -1,0 +1,102 @@
+"""Find the pictures and videos to predict, and choose where their outputs go."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from segcore.predict import video
+from segcore.runtime.errors import UserError
+
+# The usual formats among those that Pillow reads. A file that is named itself may be of any.
+PICTURES = {
+    ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png",
+    ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+
+
+class Input(NamedTuple):
+    """A picture or a video, and what the names of its outputs begin with: a path below the folder for them."""
+
+    path: Path
+    name: str
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its suffix."""
+        return self.path.suffix.lower() in video.SUFFIXES
+
+    def outputs(self, confidence: bool) -> list[str]:
+        """Return the paths of its outputs below the folder for them, the one that names it first."""
+        if self.is_video:
+            return [f"{self.name}_overlay.mp4"]
+        return [f"{self.name}_label.png", f"{self.name}_overlay.jpg", *[f"{self.name}_confidence.png"] * confidence]
+
+
+def find_inputs(given: Iterable[Path], out: Path, confidence: bool) -> tuple[list[Input], Counter[str]]:
+    """Return the inputs in ``given``, sorted by path, and how many other files were passed over, by their suffix.
+
+    Folders are searched with all folders below them, but for hidden files and what is in ``out``.
+
+    Raises:
+        UserError: if one is missing, there is none, two have the same output, or an output would replace an input.
+    """
+    if missing := [str(path) for path in given if not path.exists()]:
+        raise UserError(f"no such file or folder: {', '.join(missing)}")
+    inputs: list[Input] = []
+    others: Counter[str] = Counter()
+    for path in given:
+        if not path.is_dir():
+            inputs.append(Input(path, path.stem))
+            continue
+        if path.resolve() == out.resolve():
+            raise UserError(f"{path} is the folder for the outputs, too; choose a different --out")
+        for file in _walk(path, out.resolve()):
+            found = Input(file, file.relative_to(path).with_suffix("").as_posix())
+            if found.is_video or file.suffix.lower() in PICTURES:
+                inputs.append(found)
+            else:
+                others[file.suffix.lower() or "without a suffix"] += 1
+    if not inputs:
+        raise UserError(f"no picture or video in {', '.join(map(str, given))}{passed_over(others)}")
+    return _check_outputs(sorted(inputs), out, confidence), others
+
+
+def passed_over(others: Counter[str]) -> str:
+    """Return the text that says which files were passed over; empty for none."""
+    if not others:
+        return ""
+    return "; passed over: " + ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
+
+
+def _walk(root: Path, out: Path) -> Iterator[Path]:
+    """Yield the files below ``root``, also behind links to folders, each folder once."""
+    seen: set[Path] = set()
+    for name, folders, files in os.walk(root, followlinks=True):
+        folder = Path(name)
+        seen.add(folder.resolve())
+        inside = {child: (folder / child).resolve() for child in folders if not child.startswith(".")}
+        folders[:] = [child for child, real in inside.items() if real != out and real not in seen]
+        yield from (folder / file for file in files if not file.startswith("."))
+
+
+def _check_outputs(inputs: list[Input], out: Path, confidence: bool) -> list[Input]:
+    """Return ``inputs`` without files that were found twice."""
+    by_output: dict[str, Input] = {}
+    for found in inputs:
+        output = found.outputs(confidence)[0]
+        first = by_output.setdefault(output, found)
+        if not first.path.samefile(found.path):
+            raise UserError(
+                f"{first.path} and {found.path} would both be predicted to {out / output}; predict one of them with a "
+                "different --out"
+            )
+    paths = {found.path.resolve() for found in inputs}
+    for found in by_output.values():
+        for output in found.outputs(confidence):
+            if (out / output).resolve() in paths:
+                raise UserError(
+                    f"{found.path} would be predicted to {out / output}, an input; choose a different --out"
+                )
+    return list(by_output.values())

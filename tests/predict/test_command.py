@@ -1,0 +1,307 @@
+"""`python -m segcore predict`, with a tiny network."""
+
+import csv
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.dataset.classes import CLASSES
+from segcore.predict import video
+from segcore.predict.command import Options, predict
+from segcore.runtime.errors import UserError
+from tests.support.running import ROOT, assert_fails, heed_signals, wait_until
+from tests.support.tiny import contents
+from tests.support.tiny_model import SIZE, save_tiny_model
+
+MODEL = Path("erfnet.safetensors")
+OUT = Path("out")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with a model and three pictures of different sizes."""
+    monkeypatch.chdir(tmp_path)
+    save_tiny_model(MODEL)
+    rng = np.random.default_rng(1)
+    for name, size in {"in/a.png": (50, 70), "in/sub/b_1_image.jpg": (32, 64), "in/sub/c.bmp": (20, 90)}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(name)
+    return tmp_path
+
+
+def run(*given, **changes):
+    options = Options(OUT, MODEL, "", confidence=False, tile=False, force=False)
+    predict([Path(name) for name in given or ["in"]], options._replace(**changes))
+
+
+def rows():
+    with (OUT / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ids(name):
+    return np.asarray(Image.open(OUT / name))
+
+
+def test_each_picture_gets_class_ids_and_an_overlay_of_its_size():
+    run(confidence=True)
+    made = {str(path.relative_to(OUT)) for path in OUT.rglob("*") if path.is_file()}
+    names = {"a": (70, 50), "sub/b_1_image": (64, 32), "sub/c": (90, 20)}
+    endings = ("label.png", "overlay.jpg", "confidence.png")
+    assert made == {f"{name}_{ending}" for name in names for ending in endings} | {"predictions.csv", "legend.png"}
+    for name, size in names.items():
+        assert all(Image.open(OUT / f"{name}_{ending}").size == size for ending in endings)
+        assert ids(f"{name}_label.png").max() < len(CLASSES)
+        assert ids(f"{name}_confidence.png").min() > 255 // len(CLASSES)
+
+
+def test_the_table_has_the_share_of_each_class():
+    run()
+    assert [row["output"] for row in rows()] == ["a_label.png", "sub/b_1_image_label.png", "sub/c_label.png"]
+    for row in rows():
+        label = ids(row["output"])
+        assert [row[name] for name in CLASSES] == [f"{np.mean(label == i):.4f}" for i in range(len(CLASSES))]
+    assert {row["input"] for row in rows()} == {"in/a.png", "in/sub/b_1_image.jpg", "in/sub/c.bmp"}
+    assert len({row["model"] for row in rows()}) == 1
+
+
+def test_a_grey_picture_is_predicted_as_the_same_in_colour():
+    grey = np.random.default_rng(2).integers(0, 256, (40, 50), dtype=np.uint8)
+    Image.fromarray(grey).save("grey.png")
+    Image.fromarray(grey).convert("RGBA").save("colour.png")
+    run("grey.png", "colour.png")
+    assert np.array_equal(ids("grey_label.png"), ids("colour_label.png"))
+
+
+def test_a_turned_picture_is_predicted_upright():
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open("in/a.png") as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save("turned.png", exif=exif)
+    run("in/a.png", "turned.png")
+    assert np.array_equal(ids("a_label.png"), ids("turned_label.png"))
+
+
+def test_what_is_there_is_skipped(capsys):
+    run()
+    before = {path: path.stat().st_mtime_ns for path in OUT.rglob("*_*")}
+    shutil.copy("in/a.png", "in/new.png")
+    run()
+    assert "4 pictures and videos, 3 of them predicted already" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(rows()) == 4
+    run(force=True)
+    assert all(path.stat().st_mtime_ns > time for path, time in before.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: (OUT / "a_overlay.jpg").unlink(),
+        lambda: os.utime("in/a.png", (2e9, 2e9)),
+    ],
+)
+def test_what_is_missing_or_older_than_its_picture_is_made_again(change):
+    run()
+    before = contents(OUT)
+    change()
+    (OUT / "a_label.png").write_bytes(b"")
+    os.utime(OUT / "a_label.png", (1e9, 1e9))
+    (OUT / "sub/c_label.png").touch()
+    run()
+    assert contents(OUT) == before
+
+
+def test_confidence_that_was_not_written_is_added():
+    run()
+    before = contents(OUT)
+    run(confidence=True)
+    after = contents(OUT)
+    assert len(after) == len(before) + 3
+    assert before.items() <= after.items()
+
+
+def test_outputs_of_a_different_model_are_not_replaced_unasked():
+    run()
+    before = contents(OUT)
+    save_tiny_model(Path("other.safetensors"), mean=[0.9] * 3)
+    for changes in ({"model": Path("other.safetensors")}, {"tile": True}):
+        with pytest.raises(UserError, match=r"out/a_label\.png is of the model .*--force replaces it"):
+            run(**changes)
+        assert contents(OUT) == before
+    run(model=Path("other.safetensors"), force=True)
+    assert contents(OUT) != before
+
+
+def test_files_of_somebody_else_are_not_replaced_unasked():
+    OUT.mkdir()
+    (OUT / "a_label.png").write_text("mine")
+    with pytest.raises(UserError, match=r"out/a_label\.png is not in out/predictions\.csv"):
+        run()
+    assert contents(OUT) == {"a_label.png": b"mine"}
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "output,input,model\n", "hello\n"])
+def test_a_different_table_is_not_replaced(content):
+    OUT.mkdir()
+    (OUT / "predictions.csv").write_text(content)
+    with pytest.raises(UserError, match="not the table that predict writes"):
+        run()
+    assert (OUT / "predictions.csv").read_text() == content
+
+
+def test_a_line_that_a_kill_cut_short_is_predicted_again():
+    run()
+    before = contents(OUT)
+    table = OUT / "predictions.csv"
+    table.write_bytes(table.read_bytes()[:-9])
+    (OUT / "sub/c_label.png").unlink()  # an output appears after its line
+    (OUT / "sub/c_overlay.jpg").unlink()
+    run()
+    assert contents(OUT) == before
+
+
+def test_bad_files_are_named_in_the_end_and_the_others_are_done():
+    Path("in/bad.png").write_bytes(Path("in/a.png").read_bytes()[:99])
+    Path("in/text.jpg").write_text("hello")
+    with pytest.raises(UserError, match="2 of 5 were not predicted") as caught:
+        run()
+    assert "in/bad.png: unreadable (" in str(caught.value)
+    assert "in/text.jpg: not a picture that Pillow can read" in str(caught.value)
+    assert len(rows()) == 3
+    assert len(list(OUT.rglob("*_overlay.jpg"))) == 3
+
+
+def test_tiles_change_only_what_is_larger_than_the_network_s_input():
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (2 * SIZE[0], 3 * SIZE[1], 3), np.uint8)).save("in/d.png")
+    run()
+    resized = {name: content for name, content in contents(OUT).items() if name.endswith("label.png")}
+    run(tile=True, force=True)
+    tiled = {name: content for name, content in contents(OUT).items() if name.endswith("label.png")}
+    assert {name for name in resized if resized[name] != tiled[name]} == {"a_label.png", "d_label.png"}
+
+
+def test_a_tiled_picture_of_equal_windows_is_predicted_like_one_of_them():
+    """Far from the edges of windows, a picture that repeats itself has the class ids of one window."""
+    grey = np.full((*SIZE, 3), 90, np.uint8)
+    Image.fromarray(grey).save("one.png")
+    Image.fromarray(np.tile(grey, (3, 3, 1))).save("nine.png")
+    run("one.png", "nine.png", tile=True)
+    middle = ids("nine_label.png")[SIZE[0] * 3 // 2, SIZE[1] * 3 // 2]
+    assert middle == ids("one_label.png")[SIZE[0] // 2, SIZE[1] // 2]
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_text("hello"), "not a complete"),
+        (lambda path: save_tiny_model(path, classes=["road"]), r"made for the classes \['road'\]"),
+        (lambda path: path.unlink(), "No such file"),
+    ],
+)
+def test_a_bad_model_is_refused_before_any_work(write, message):
+    write(MODEL)
+    with pytest.raises((UserError, OSError), match=message):
+        run()
+    assert not OUT.exists()
+
+
+def test_a_video_is_predicted_frame_by_frame(monkeypatch):
+    frames = [Image.new("RGB", (80, 48), (40 * i, 90, 200 - 40 * i)) for i in range(4)]
+    drawn = []
+
+    def redraw(source, target, draw):
+        drawn.extend(draw(iter(frames)))
+        target.write_bytes(b"video")
+        return len(drawn)
+
+    monkeypatch.setattr(video, "redraw", redraw)
+    monkeypatch.setattr(video, "frame_count", lambda _: None)
+    Path("in/clip.MOV").touch()
+    run("in")
+    assert (OUT / "clip_overlay.mp4").read_bytes() == b"video"
+    assert [picture.size for picture in drawn] == [(80, 48)] * 4
+    row = next(row for row in rows() if row["output"] == "clip_overlay.mp4")
+    assert sum(float(row[name]) for name in CLASSES) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_video_without_pyav_is_refused_before_any_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    run("in")
+    shutil.rmtree(OUT)
+    Path("in/clip.mp4").touch()
+    with pytest.raises(UserError, match="videos need PyAV: run `pip install av`"):
+        run("in")
+    assert not OUT.exists()
+
+
+def start(*arguments, file_limit=None):
+    def prepare():
+        heed_signals()
+        if file_limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "segcore", "predict", "in", "--out", "out", "--model", str(MODEL), *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare,
+    )  # fmt: skip
+
+
+def wait(process):
+    stdout, stderr = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def not_partial():
+    return {name: content for name, content in contents(OUT).items() if not name.endswith(".partial")}
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_with_a_message_and_the_same_command_goes_on():
+    noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save("in/z.png")
+    assert_fails(wait(start(file_limit=10_000)), "File too large")
+    assert contents(OUT) == not_partial()
+    done = wait(start())
+    assert done.returncode == 0, done.stderr
+    assert len(rows()) == 4
+
+
+@pytest.mark.slow
+def test_the_command_says_which_file_is_bad():
+    Path("in/bad.png").write_text("hello")
+    assert_fails(wait(start()), "1 of 4 were not predicted:\nin/bad.png: not a picture that Pillow can read")
+    assert len(rows()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_after_a_signal_every_output_is_whole_and_the_same_command_goes_on(number):
+    for i in range(400):
+        shutil.copy("in/a.png", f"in/{i}.png")
+    run()
+    undisturbed = contents(OUT)
+    shutil.rmtree(OUT)
+    process = start()
+    wait_until(lambda: len(list(OUT.glob("*_label.png"))) > 20)
+    process.send_signal(number)
+    done = wait(process)
+    left = not_partial()
+    assert 20 < len(left) < len(undisturbed)
+    assert all(content == undisturbed[name] for name, content in left.items() if name != "predictions.csv")
+    if number == signal.SIGINT:
+        assert done.stderr.splitlines()[-1].startswith("stopped by SIGINT")
+        assert contents(OUT) == left
+    again = wait(start())
+    assert again.returncode == 0, again.stderr
+    assert ", 0 of them" not in again.stderr.splitlines()[0]
+    assert not_partial() == undisturbed

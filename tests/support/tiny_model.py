@@ -1,0 +1,36 @@
+"""A model file with random weights of the encoder alone, which predicts small frames at once."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segcore.dataset.classes import CLASSES
+from segcore.files.model import save_weights
+from segcore.network.erfnet import ERFNet
+
+SIZE = (32, 64)  # height, width
+
+
+def tiny_network() -> ERFNet:
+    """Return the network of :func:`save_tiny_model`."""
+    torch.manual_seed(4)
+    return ERFNet(len(CLASSES), encoder_only=True).eval()
+
+
+def save_tiny_model(path: Path, state: dict[str, torch.Tensor] | None = None, **changes: Any) -> None:
+    """Write the model; ``changes`` replace parts of its record."""
+    record = {
+        "classes": list(CLASSES),
+        "input_size": SIZE,
+        "mean": [0.4] * 3,
+        "std": [0.3] * 3,
+        "precision": "fp32",
+        "params": {"model": {"encoder_only": True}},
+        "init": None,
+        "versions": {},
+        "device": "CPU",
+        "threads": 1,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(path, state or tiny_network().state_dict(), record | changes)
