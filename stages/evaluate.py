@@ -1,15 +1,9 @@
 """Predict val and test, and score val."""
 
 from itertools import repeat
-from typing import TYPE_CHECKING
 
 from segcore.runtime import console, signals
 from segcore.runtime.typed import Strict
-
-if TYPE_CHECKING:  # torch takes seconds to import, and --help should not
-    import numpy as np
-
-    from segcore.files.arrays import Row
 
 
 class EvaluateParams(Strict):
@@ -37,6 +31,7 @@ def main() -> None:
     with signals.defer():  # an exception during torch's import can crash Python
         from segcore.evaluate.calibration import Calibration
         from segcore.files import scores as metrics
+        from segcore.files.arrays import load_split
         from segcore.files.images import NATIVE, PREDICTIONS, read_labels, write_labels
         from segcore.files.model import MODEL
         from segcore.files.params import load
@@ -57,7 +52,7 @@ def main() -> None:
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
         new_outputs(*outputs) as [predictions, scores_file, confusion_file, counts_file, calibration_file],
     ):
-        rows, images = read_split("val")
+        rows, images = load_split("val")
         mirror_images = predictor.scores(images, mirrored=True) if flip else repeat(None)
         predicted = zip(rows, predictor.scores(images), mirror_images)  # noqa: B905 - repeat has no end
         for row, scores, mirrored in console.progress(predicted, len(rows), "evaluate val"):
@@ -70,7 +65,7 @@ def main() -> None:
             if mirrored is not None:
                 mean = scores.softmax(0) + mirrored.softmax(0)
                 flipped.add(row.frame, truth, to_native(mean, size).cpu().numpy())
-        rows, images = read_split("test")
+        rows, images = load_split("test")
         predicted = zip(rows, predictor.scores(images), strict=True)
         for row, scores in console.progress(predicted, len(rows), "evaluate test"):
             prediction = to_native(scores, (row.height, row.width)).cpu().numpy()
@@ -81,21 +76,6 @@ def main() -> None:
         metrics.write_counts(counts_file, plain.frames)
         metrics.write_calibration(calibration_file, calibration.rows())
     print(plain.summary())
-
-
-def read_split(split: str) -> "tuple[list[Row], np.ndarray]":
-    """Read the rows and images N×H×W×3 of a split.
-
-    Raises:
-        UserError: if the numbers of rows and frames differ.
-    """
-    from segcore.files.arrays import load_images, read_rows
-    from segcore.runtime.errors import UserError
-
-    rows, images = read_rows(split), load_images(split)
-    if len(rows) != len(images):
-        raise UserError(f"frames.csv has {len(rows)} rows for {len(images)} frames; run `dvc repro preprocess`")
-    return rows, images
 
 
 if __name__ == "__main__":

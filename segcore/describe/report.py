@@ -16,7 +16,7 @@ from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import LABELLED, SPLITS
 from segcore.describe.outliers import Pair, count_classes, divergence, most_alike, thumbnail
 from segcore.drawing.pictures import evenly, legend, overlay, panel
-from segcore.files.arrays import ARRAYS, Row, load_images, load_labelled, read_rows
+from segcore.files.arrays import ARRAYS, Row, load_labelled, load_split
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from segcore.templates.jinja import jpeg_uri, render
@@ -74,12 +74,8 @@ def read_splits(arrays: Path = ARRAYS) -> list[Split]:
     """
     splits = []
     for name in SPLITS:
-        images, labels = load_labelled(name, arrays) if name in LABELLED else (load_images(name, arrays), None)
-        rows = read_rows(name, arrays)
-        if len(rows) != len(images):
-            raise UserError(
-                f"{arrays}: {len(images)} {name} frames, and {len(rows)} in frames.csv; run `dvc repro preprocess`"
-            )
+        rows, images = load_split(name, arrays)
+        labels = load_labelled(name, arrays)[1] if name in LABELLED else None
         if name in LABELLED and not images.size:
             raise UserError(f"{arrays}: no {name} frames; run `dvc repro preprocess`")
         if rows:

@@ -76,6 +76,20 @@ def load_images(split: str, arrays: Path = ARRAYS) -> np.ndarray:
     return images
 
 
+def load_split(split: str, arrays: Path = ARRAYS) -> tuple[list[Row], np.ndarray]:
+    """Return the rows of ``split``, and its images N×H×W×3 as a memory map.
+
+    Raises:
+        UserError: if frames.csv or the images are not what preprocess writes, or do not fit.
+    """
+    rows, images = read_rows(split, arrays), load_images(split, arrays)
+    if len(rows) != len(images):
+        raise UserError(
+            f"{arrays}: {len(images)} {split} frames, and {len(rows)} in frames.csv; run `dvc repro preprocess`"
+        )
+    return rows, images
+
+
 def load_labelled(split: str, arrays: Path = ARRAYS) -> tuple[np.ndarray, np.ndarray]:
     """Return the images N×H×W×3 and labels N×H×W of train or val as memory maps.
 

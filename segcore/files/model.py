@@ -1,7 +1,6 @@
 """The model file: weights as safetensors, with a record of what made them as sorted JSON under one metadata key."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the record is read witho
 
 MODEL = Path("data/model/erfnet.safetensors")
 KEY = "segcore"  # one key only: safetensors writes several in an order that changes from run to run
-BATCH_NORM_BUFFERS = (
-    "running_mean",
-    "running_var",
-    "num_batches_tracked",
-)  # not learnt
 
 
 class NotOurs(ValueError):
@@ -102,10 +96,3 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise NotOurs(f"safetensors, but not written by this pipeline: it has no metadata under the key {KEY!r}")
     return record
-
-
-def count_weights(path: Path) -> int:
-    """Return the number of learnt parameters in a model file, without reading its tensors."""
-    with safe_open(path, framework="np") as file:
-        slices = (file.get_slice(name) for name in file.keys() if not name.endswith(BATCH_NORM_BUFFERS))  # noqa: SIM118
-        return sum(math.prod(part.get_shape()) for part in slices)

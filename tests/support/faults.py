@@ -27,7 +27,7 @@ from tests.support import tiny
 from tests.support.running import ROOT
 from tests.support.small_disk import enter
 
-STAGES = ("fetch", "preprocess", "describe", "evaluate", "render", "card")
+STAGES = ("fetch", "preprocess", "describe", "evaluate", "export", "render", "card")
 MOMENTS = ("at any moment", "while it writes", "while it replaces")
 PAGE = 4096
 
@@ -38,6 +38,9 @@ FORK.set_forkserver_preload(
         for name in (
             "card.card",
             "describe.report",
+            "export.comparison",
+            "export.model",
+            "export.quantise",
             "inference.predictor",
             "inference.protocol",
             "fetch.check",
@@ -141,7 +144,7 @@ def change_inputs(folder: Path, stage: str) -> None:
         np.save(path, 255 - np.load(path))
     elif stage == "card":
         parameters["fetch"]["source"] = "source.tar.gz"
-    elif stage == "evaluate":
+    elif stage in ("evaluate", "export"):
         path = folder / "data/model/erfnet.safetensors"
         state, about = model.load_weights(path)
         model.save_weights(path, {name: value.flip(0) for name, value in state.items()}, about)
@@ -216,7 +219,7 @@ def strike(case: Case, moment: str, number: int, rng: random.Random) -> tuple[in
 
 def poll(run: Run, condition: Callable[[], bool]) -> None:
     """Wait until the condition holds or the process has ended."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not condition() and run.process.is_alive():
         assert time.monotonic() < until
 

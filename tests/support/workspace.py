@@ -38,6 +38,7 @@ SMALL = {
     "preprocess.width": 32,
     "train.epochs": 1,
     "train.batch_size": 2,
+    "export.precision": "int8",  # reads the train images, too
     "render.frames": 1,
     "render.test_frames": 1,
 }

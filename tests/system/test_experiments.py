@@ -10,7 +10,7 @@ from tests.support.queue_worker import has_succeeded, queue_worker
 from tests.support.running import wait_until
 from tests.support.workspace import Workspace, stages_run
 
-METRICS = ("metrics/train.json", "metrics/evaluate.json")
+METRICS = ("metrics/train.json", "metrics/evaluate.json", "metrics/export.json")
 # At the end of segcore/network/iou.py, which train and evaluate import: it changes the result, but not in the
 # workspace itself.
 OTHER_CODE = """
@@ -25,7 +25,7 @@ def mean_iou(counts):
 
 def test_an_experiment_in_the_workspace(workspace, finished):
     said = workspace.dvc("exp", "run", "--name=longer", "--set-param=train.epochs=2")
-    assert stages_run(said) == ["train", "evaluate", "render", "card"]
+    assert stages_run(said) == ["train", "evaluate", "export", "render", "card"]
     curves = (workspace.root / "metrics/curves.tsv").read_text()
     assert [line.split("\t")[0] for line in curves.splitlines()] == ["epoch", "1", "2"]
     assert metrics_of(experiment(workspace, "longer")) == [read_json(workspace, name) for name in METRICS]
@@ -57,7 +57,7 @@ def test_an_experiment_elsewhere_has_its_own_code_and_data(workspace, mode):
             wait_until(lambda: has_succeeded(workspace, "other"), seconds=180, pause=2)
 
     other = experiment(workspace, "other")
-    train, evaluate = metrics_of(other)
+    train, evaluate, _ = metrics_of(other)
     assert train["val_miou"] == evaluate["miou"] == evaluate["miou_native"] == 0.125
     assert len(workspace.git("show", f"{other['rev']}:metrics/curves.tsv").splitlines()) == 1 + 2
     assert other["data"]["deps"]["data/idd-lite.tar.gz"]["hash"]
@@ -77,7 +77,7 @@ def experiment(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def metrics_of(shown: dict[str, Any]) -> list[dict[str, Any]]:
-    """The metrics of train and of evaluate in what :func:`experiment` gave."""
+    """The metrics of train, evaluate and export in what :func:`experiment` gave."""
     return [shown["data"]["metrics"][name]["data"] for name in METRICS]
 
 

@@ -93,7 +93,7 @@ def test_it_passes_if_dvc_lock_is_up_to_date(finished, clone):
         ),
         (lambda clone: (clone.root / "dvc.yaml").unlink(), ["dvc.yaml is missing"]),
         (lambda clone: (clone.root / "dvc.lock").unlink(), ["dvc.lock is missing"]),
-        (other_model("train", "outs"), [f"evaluate: {MODEL}", f"card: {MODEL}"]),
+        (other_model("train", "outs"), [f"evaluate: {MODEL}", f"export: {MODEL}", f"card: {MODEL}"]),
         (other_model("evaluate", "deps"), [f"evaluate: {MODEL}"]),
     ],
 )

@@ -18,11 +18,11 @@ from segcore.provenance.differences import flatten
 from tests.support.closure import expand, import_closure
 from tests.support.workspace import ROOT, Workspace
 
-STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "render", "card")
+STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "export", "render", "card")
 
 # Each parameter and the stages that read it.
 PARAMETERS = {
-    "fetch.source": "fetch card",
+    "fetch.source": "fetch export card",
     "fetch.sha256": "fetch",
     "preprocess.height": "preprocess",
     "preprocess.width": "preprocess",
@@ -48,6 +48,7 @@ PARAMETERS = {
     "train.ema": "train",
     "train.validate_every": "train",
     "evaluate.flip": "evaluate",
+    "export.precision": "export card",
     "render.frames": "render",
     "render.test_frames": "render",
 }
@@ -73,6 +74,7 @@ KINDS = (
     "data/native/gtFine/val/*/*_label.png",
     "data/report.html",
     "data/model/erfnet.safetensors",
+    "data/model/erfnet.onnx",
     "data/predictions/val/*/*_label.png",
     "data/predictions/test/*/*_label.png",
     "data/renders/contact_sheet.png",
@@ -83,6 +85,8 @@ KINDS = (
     "metrics/evaluate.json",
     "metrics/confusion.json",
     "metrics/frames.csv",
+    "metrics/calibration.csv",
+    "metrics/export.json",
     "metrics/model-card.md",
 )
 
@@ -90,17 +94,23 @@ KINDS = (
 CHANGES = {
     "preprocess.width": (
         lambda workspace: workspace.set_parameter("preprocess.width", 48),
-        ["preprocess", "describe", "train", "evaluate", "render", "card"],
+        ["preprocess", "describe", "train", "evaluate", "export", "render", "card"],
     ),
-    "train.seed": (lambda workspace: workspace.set_parameter("train.seed", 2), ["train", "evaluate", "render", "card"]),
+    "train.seed": (
+        lambda workspace: workspace.set_parameter("train.seed", 2),
+        ["train", "evaluate", "export", "render", "card"],
+    ),
     # What is scored beside them changes no prediction.
     "evaluate.flip": (lambda workspace: workspace.set_parameter("evaluate.flip", False), ["evaluate", "card"]),
     # A comment changes neither the model nor the predictions, so nothing runs after them.
-    "confusion.py": (lambda workspace: workspace.append("segcore/network/confusion.py"), ["train", "evaluate"]),
+    "confusion.py": (
+        lambda workspace: workspace.append("segcore/network/confusion.py"),
+        ["train", "evaluate", "export"],
+    ),
     # One more test frame leaves the arrays of train and val as they are.
     "sample.tar.gz": (
         lambda workspace: workspace.set_sample(test=3),
-        ["fetch", "preprocess", "describe", "evaluate", "render", "card"],
+        ["fetch", "preprocess", "describe", "evaluate", "export", "render", "card"],
     ),
     "render.frames": (lambda workspace: workspace.set_parameter("render.frames", 2), ["render"]),
     "drawing": (lambda workspace: workspace.append("segcore/drawing/pictures.py"), ["describe", "render"]),
@@ -149,7 +159,7 @@ def test_stage_depends_on_the_code_that_it_imports(stage):
 
 def test_code_is_named_by_folder_and_only_files_by_module():
     code = [dep for deps in DEPS.values() for dep in deps if dep.startswith(("segcore", "stages"))]
-    assert len(code) <= 56
+    assert len(code) <= 71
     for dep in code:
         assert (ROOT / dep).is_dir() or dep.startswith(("segcore/files/", "stages/")), dep
 
@@ -271,7 +281,7 @@ def test_going_back_restores_from_the_cache(workspace, finished):
     source = workspace.root / "data/idd-lite"
     shutil.copytree(workspace.root / "data/raw", source)
     workspace.set_parameter("fetch.source", "data/idd-lite")
-    assert workspace.repro() == ["fetch", "card"]  # the same files from a different place
+    assert workspace.repro() == ["fetch", "export", "card"]  # the same files from a different place
 
     label = min(source.glob("gtFine/val/*/*_label.png"))
     with Image.open(label) as picture:

@@ -13,7 +13,10 @@ from tests.support.page import Page
 from tests.support.running import assert_fails
 from tests.support.workspace import Workspace
 
-PLOTS = {"learning rate", "validation mIoU", "metrics/curves.tsv", "metrics/confusion.json", "metrics/frames.csv"}
+PLOTS = {"learning rate", "validation mIoU", "metrics/curves.tsv", "metrics/confusion.json"} | {
+    "metrics/frames.csv",
+    "metrics/calibration.csv",
+}
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ def test_the_whole_graph_in_a_different_folder_and_environment(finished, tmp_pat
     workspace = Workspace.create(tmp_path / "another folder, größer" / "workspace")
     workspace.environment |= OTHERWISE
     # The number of threads may differ where they only read, draw and write, but not where they compute.
-    for stage, threads in {"preprocess": "3", "evaluate": "1", "describe": "3", "render": "4", "card": "2"}.items():
+    threads_of = {"preprocess": "3", "evaluate": "1", "export": "1", "describe": "3", "render": "4", "card": "2"}
+    for stage, threads in threads_of.items():
         run_on_a_terminal(workspace, "dvc", "repro", "--verbose", stage, SEGCORE_THREADS=threads)
     assert workspace.outputs() == finished.outputs()
     assert workspace.lock() == finished.lock()

@@ -1,0 +1,68 @@
+"""Score an exported model on the validation frames, beside the model that it was made from."""
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from segcore.dataset.classes import CLASSES
+from segcore.files.arrays import Row, load_split
+from segcore.files.images import NATIVE, read_image, read_labels
+from segcore.files.onnx import ExportScores, OnnxModel
+from segcore.inference.predictor import Predictor, to_native
+from segcore.inference.protocol import Evaluation
+from segcore.network.erfnet import ERFNet
+from segcore.runtime import console
+from segcore.runtime.errors import UserError
+
+
+def compare(exported: OnnxModel, predictor: Predictor) -> ExportScores:
+    """Return the score of ``exported`` on frames of native size, and how it differs from that of ``predictor``.
+
+    Raises:
+        UserError: if the frames, their labels and data/arrays do not fit.
+    """
+    rows, images = load_split("val")
+    scored, reference = Evaluation(), Evaluation()
+    changed = 0
+    predicted = zip(rows, predictor.scores(images), strict=True)
+    for row, scores in console.progress(predicted, len(rows), "export val"):
+        truth = read_labels(NATIVE / row.frame.label, (row.width, row.height))
+        [classes], _ = exported.run(read_frame(row)[None])
+        expected = to_native(scores, truth.shape).cpu().numpy()
+        scored.add(row.frame, truth, classes)
+        reference.add(row.frame, truth, expected)
+        changed += int((classes != expected).sum())
+    network = predictor.network
+    return ExportScores(
+        miou=scored.miou,
+        miou_change=difference(scored.miou, reference.miou),
+        pixels_changed=round(changed / max(scored.pixels, 1), 4),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        multiply_adds=multiply_adds(network.decoder is None, predictor.size),
+    )
+
+
+def read_frame(row: Row) -> np.ndarray:
+    """Read a frame at native size, uint8 H×W×3.
+
+    Raises:
+        UserError: if it is damaged, or of a different size than frames.csv says.
+    """
+    path = NATIVE / row.frame.image
+    picture = read_image(path)
+    if picture.size != (row.width, row.height):
+        found = "×".join(map(str, picture.size))
+        raise UserError(f"{path}: its size is {found}, in frames.csv {row.width}×{row.height}; run `dvc repro`")
+    return np.asarray(picture)
+
+
+def difference(score: float | None, reference: float | None) -> float | None:
+    """Return ``score - reference`` with 4 decimals, ``None`` if there is no score."""
+    return None if score is None or reference is None else round(score - reference, 4)
+
+
+def multiply_adds(encoder_only: bool, size: tuple[int, int]) -> int:
+    """Return how many multiplications, each with an addition, the convolutions of one frame need."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # nothing is computed
+        ERFNet(len(CLASSES), encoder_only).eval()(torch.empty(1, 3, *size))
+    return counter.get_total_flops() // 2
