@@ -13,10 +13,10 @@ override PICTURES := $(if $(filter command,$(origin PICTURES)),$(value PICTURES)
 export ARCHIVE URL BASE PICTURES
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro sample check fast test review gate lint format data lock clean
+.PHONY: help install repro sample check fast test review gate submission lint format data lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install: .venv/installed .venv/vega.js  ## make .venv and install requirements.lock into it
 
@@ -79,6 +79,9 @@ review: install  ## report what the workspace changed, in review/: make review B
 
 gate: install  ## fail if the metrics of HEAD were not made from its code and parameters
 	@$(BIN)/python -m segcore gate
+
+submission: install  ## pack the test predictions for IDD-Lite's organisers, in data/submission.zip
+	@$(BIN)/python -m segcore submission
 
 lint: install  ## check style, types and layers
 	$(BIN)/python -m ruff check .

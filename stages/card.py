@@ -11,12 +11,12 @@ def main() -> None:
     """Write what the model is, what made it, how good it is and where not, and what it is for.
 
     Reads: data/model/erfnet.safetensors, data/arrays/frames.csv, and
-    evaluate.json, confusion.json and frames.csv in metrics.
+    evaluate.json, confusion.json, frames.csv and export.json in metrics.
 
     Writes: metrics/model-card.md.
 
-    Parameters: fetch.source and preprocess.validation of params.yaml. The
-    parameters of the training are in the model's record.
+    Parameters: fetch.source, preprocess.validation and export.precision of
+    params.yaml. The parameters of the training are in the model's record.
     """
     from segcore.card import detached
     from segcore.card.card import make_card

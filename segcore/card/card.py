@@ -9,31 +9,25 @@ import json
 import math
 from collections.abc import Iterator
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import ConfigDict
 
+from segcore.card import metadata
 from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import SPLITS
 from segcore.files.arrays import read_rows
-from segcore.files.model import MODEL, NotOurs, Record, count_weights, read_record
+from segcore.files.model import MODEL, NotOurs, Record, read_record
+from segcore.files.onnx import ONNX, read_export_scores
 from segcore.files.params import load
 from segcore.files.scores import COUNTS, frame_scores, read_confusion, read_counts, read_scores
+from segcore.files.source import is_sample, licence
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, validate
 from segcore.templates.jinja import render
 
-SAMPLE = Path("data/sample.tar.gz")
 WORST = 5  # drives to name
-
-
-class FetchSource(Strict):
-    """The parameter of section `fetch` that the card needs."""
-
-    model_config = ConfigDict(extra="ignore")
-    source: str
 
 
 class PreprocessValidation(Strict):
@@ -41,6 +35,13 @@ class PreprocessValidation(Strict):
 
     model_config = ConfigDict(extra="ignore")
     validation: str
+
+
+class ExportPrecision(Strict):
+    """The parameter of section `export` that the card needs."""
+
+    model_config = ConfigDict(extra="ignore")
+    precision: str
 
 
 def make_card() -> str:
@@ -55,21 +56,28 @@ def make_card() -> str:
         record = validate(read_record(MODEL), Record, MODEL)
     except NotOurs as error:
         raise UserError(f"{MODEL}: {error}; run `dvc repro train`") from None
-    scores, confusion = read_scores(), read_confusion().to_numpy()
+    scores, confusion, sample = read_scores(), read_confusion().to_numpy(), is_sample()
+    held_out = load("preprocess", PreprocessValidation).validation == "holdout"
+    name = f"ERFNet on {'the built-in sample' if sample else 'IDD-Lite'}"
     drives = drive_scores(read_counts(COUNTS.read_bytes(), str(COUNTS)))
     return render(
         "card/model-card.md.jinja",
         cell=cell,
-        sample=Path(load("fetch", FetchSource).source) == SAMPLE,
-        held_out=load("preprocess", PreprocessValidation).validation == "holdout",
+        head=metadata.dump(metadata.describe(name, sample, held_out, record.init is not None, scores.miou)),
+        name=name,
+        sample=sample,
+        held_out=held_out,
+        licence=licence(),
         file=MODEL,
         digest=digest,
-        weights=count_weights(MODEL),
         record=record,
         encoder_only=record.params.get("model", {}).get("encoder_only", False),
         classes=CLASSES,
         splits=list(split_sizes()),
         scores=scores,
+        onnx=ONNX,
+        exported=read_export_scores(),
+        onnx_precision=load("export", ExportPrecision).precision,
         by_class=list(class_scores(confusion, scores.iou)),
         mistakes=list(common_mistakes(confusion)),
         drives=drives,

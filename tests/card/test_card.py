@@ -32,6 +32,14 @@ RECORD = {
     "threads": 2,
 }
 
+EXPORTED = {
+    "miou": 0.4987,
+    "miou_change": -0.0013,
+    "pixels_changed": 0.0102,
+    "parameters": 2_064_314,
+    "multiply_adds": 2_604_000_000,
+}
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -51,6 +59,7 @@ def project(tmp_path):
     write(tmp_path, "evaluate.json", json.dumps(scores))
     write(tmp_path, "confusion.json", json.dumps(cells))
     write(tmp_path, "frames.csv", "\n".join(lines))
+    write(tmp_path, "export.json", json.dumps(EXPORTED))
     set_source(tmp_path, "data/sample.tar.gz")
     return tmp_path
 
@@ -67,7 +76,11 @@ def write(project, name, text):
 
 
 def set_source(project, source, validation="official"):
-    sections = {"fetch": {"source": source, "sha256": None}, "preprocess": {"validation": validation}}
+    sections = {
+        "fetch": {"source": source, "sha256": None},
+        "preprocess": {"validation": validation},
+        "export": {"precision": "int8"},
+    }
     (project / "params.yaml").write_text(yaml.safe_dump(sections))
 
 
@@ -87,16 +100,31 @@ def test_scores_are_those_of_the_metrics(project):
     text = card(project)
     rows, lines = section(text, "Scores")
     assert {"- mIoU: 0.5000", "- mIoU at native size: 0.5100", "- pixel accuracy: 0.6000"} <= set(lines)
-    assert "mirror" not in text
+    assert not {word for word in ("mirror", "calibration") if word in text}
     by_class = {row[0]: row[1:] for row in rows[2:]}
     assert list(by_class) == list(CLASSES)
     share = f"{1 / 7:.4f}"
     assert by_class["drivable"] == ["0.2500", "0.9000", f"{90 / 140:.4f}", share]  # 50 pixels of roadside went there
     assert by_class["living"] == ["–", "0.0000", "–", share]
-    write(
-        project, "evaluate.json", (project / "metrics/evaluate.json").read_text().replace("}}", '}, "miou_flip": 0.52}')
-    )
-    assert "- mIoU of predictions averaged over each frame and its mirror image: 0.5200" in card(project)
+    add = '}, "miou_flip": 0.52, "ece": 0.038}'
+    write(project, "evaluate.json", (project / "metrics/evaluate.json").read_text().replace("}}", add))
+    assert {
+        "- mIoU of predictions averaged over each frame and its mirror image: 0.5200",
+        "- expected calibration error of the confidence, at native size: 0.0380",
+    } <= set(section(card(project), "Scores")[1])
+
+
+def test_the_exported_file_has_its_own_scores(project):
+    lines = section(card(project), "ONNX file")[1]
+    assert lines[-5:] == [
+        "- file: `data/model/erfnet.onnx`",
+        "- precision: int8",
+        "- mIoU: 0.4987",
+        "- change of mIoU: -0.0013",
+        "- share of pixels with a different class, at native size: 0.0102",
+    ]
+    write(project, "export.json", json.dumps(EXPORTED | {"miou": None, "miou_change": None}))
+    assert {"- mIoU: –", "- change of mIoU: –"} <= set(section(card(project), "ONNX file")[1])
 
 
 def test_failures_are_named(project):
@@ -110,14 +138,14 @@ def test_failures_are_named(project):
 def test_data_and_licence_are_those_of_the_source(project):
     text = card(project)
     rows, lines = section(text, "Data")
-    assert text.startswith("# Model card: ERFNet on the built-in sample\n")
+    assert "\n---\n\n# Model card: ERFNet on the built-in sample\n" in text
     assert lines[0] == "Street scenes drawn by this repository."
     assert "Scored on the val split that came with it." in lines
     assert rows[2:] == [["train", "3", "2"], ["val", "3", "2"], ["test", "0", "0"]]
     assert "forbid" not in text
     set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
     text = card(project)
-    assert text.startswith("# Model card: ERFNet on IDD-Lite\n")
+    assert "\n---\n\n# Model card: ERFNet on IDD-Lite\n" in text
     assert "Scored on drives that were held out of train." in section(text, "Data")[1]
     assert "forbid passing them on" in " ".join(section(text, "Licence")[1])
     assert "somewhere" not in text
@@ -127,7 +155,8 @@ def test_the_model_and_its_recipe_are_those_of_the_file(project):
     text = card(project)
     digest = hashlib.sha256((project / "data/model/erfnet.safetensors").read_bytes()).hexdigest()
     assert f"SHA-256 `{digest}`" in text
-    assert "2,064,314 weights" in text
+    assert "- learnt parameters: 2,064,314" in text
+    assert "- multiply-adds for a frame: 2,604,000,000" in text
     assert "- input: an RGB frame at 320×160 pixels" in text
     assert "- started from: random numbers" in text
     rows, _ = section(text, "Recipe")
@@ -139,6 +168,20 @@ def test_the_model_and_its_recipe_are_those_of_the_file(project):
     assert "- started from: weights of md5 0123abcd" in text
     assert "The weights that training started from have terms of their own" in text
     assert "the encoder of ERFNet" in text
+
+
+def test_it_begins_with_the_metadata_that_hubs_read(project):
+    """Read as they do: up to the first line of three dashes."""
+    head = yaml.safe_load(card(project).split("---\n")[1])
+    assert head["license"] == "mit"
+    [model] = head["model-index"]
+    assert model["name"] == "ERFNet on the built-in sample"
+    assert [metric["value"] for metric in model["results"][0]["metrics"]] == [0.5]
+    set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
+    save(project, init="0123abcd")
+    head = yaml.safe_load(card(project).split("---\n")[1])
+    assert head["license_name"] == "idd"
+    assert head["model-index"][0]["results"][0]["dataset"]["split"] == "holdout"
 
 
 def test_the_same_facts_give_the_same_bytes(project):
@@ -155,6 +198,7 @@ def test_the_same_facts_give_the_same_bytes(project):
         ("metrics/confusion.json", b'[{"actual": "sky", "predicted": "sky", "pixels": 1%s}]' % (b"0" * 18), "not what"),
         ("metrics/confusion.json", b"[" * 100_000, "confusion.json: not what"),
         ("metrics/frames.csv", b"drive,frame\n", "metrics/frames.csv: not the table that evaluate writes"),
+        ("metrics/export.json", b"{}", "metrics/export.json: not what export writes (miou: Field required)"),
         ("data/model/erfnet.safetensors", b"weights", "not a complete safetensors file"),
         ("params.yaml", b"fetch: {source: 3}\n", "params.yaml: fetch.source: input should be a valid string"),
     ],
@@ -171,6 +215,6 @@ def test_a_model_with_an_incomplete_record_ends_with_a_message(project):
     assert_fails(run_stage("card", project), "data/model/erfnet.safetensors: input_size: ")
 
 
-def test_the_card_needs_no_torch():
-    code = "import sys, segcore.card.card; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "False"
+def test_the_card_needs_no_torch_and_no_onnx():
+    code = "import sys, segcore.card.card; print({'torch', 'onnx', 'onnxruntime'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "set()"

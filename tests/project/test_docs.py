@@ -16,6 +16,10 @@ PAGES = (
     "docs/results.md",
     "docs/your-data.md",
     "docs/after-a-crash.md",
+    "docs/export.md",
+    "docs/predict.md",
+    "docs/release.md",
+    "docs/submission.md",
 )
 
 

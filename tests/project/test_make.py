@@ -60,6 +60,11 @@ def test_make_review_passes_base_and_pictures_on():
     assert "PICTURES is false: yes or no" in refused.stderr
 
 
+@pytest.mark.usefixtures("installed")
+def test_make_submission_packs():
+    assert make("submission").stdout.splitlines() == ["-m", "segcore", "submission"]
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_copy_without_git_is_refused_before_anything_is_made():
     done = make("repro", f"PYTHON={python('pass')}")
