@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +22,14 @@ from benchmarks.report import publish
 from segcore.files.model import MODEL
 from segcore.files.scores import SCORES
 
-STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "render", "card")
-GPU_TESTS = ("tests/network/test_device.py", "tests/train/test_loop.py", "tests/system/test_resume.py")
+STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "export", "render", "card")
+NEED_ONNX = ("export", "card")  # card has the scores of export
+GPU_TESTS = (
+    "tests/inference/test_predictor.py",
+    "tests/network/test_device.py",
+    "tests/train/test_loop.py",
+    "tests/system/test_resume.py",
+)
 SHORT = {"epochs": 2, "batch_size": 4, "ema": 0.9}  # for the trainings that are only compared
 Row = dict[str, Any]
 
@@ -118,6 +125,9 @@ def timed_stages(copy: Copy, size: dict[str, int], train: dict[str, Any]) -> Ite
     copy.set(preprocess=size, train=train)
     whole = 0.0
     for stage in STAGES:
+        if stage in NEED_ONNX and find_spec("onnx") is None:
+            yield line(stage, True, "left out, because onnx is not installed")
+            continue
         started = time.monotonic()
         copy.run(f"stages.{stage}")
         taken = time.monotonic() - started
