@@ -4,13 +4,13 @@ Three things are measured, in batches of 1 and of 8 frames:
 
 - the network alone: normalised floats at its input size to scores, by torch only;
 - frames at its input size, uint8 RGB, to class ids and confidences;
-- frames of IDD-Lite's size, 227×320, to class ids and confidences at that size. For torch Pillow resizes them.
+- frames of IDD-Lite's size, 227×320, to class ids and confidences at that size; for torch, Pillow resizes them.
 
-Decoding of pictures is in none of them. Each row is measured in a process of its own, for some seconds after a few runs
-that do not count. ``ms`` is the median time of a batch, ``10 %`` and ``90 %`` are percentiles. ``MiB`` is what the
+None of them decodes pictures. Each row is measured in a process of its own, for some seconds after a few runs that do
+not count. ``ms`` is the median time of a batch, ``10 %`` and ``90 %`` are percentiles. ``MiB`` is what the
 model and its runs add to the process: on a CPU the peak of its resident memory (``VmHWM``) less what it had before the
 model was loaded; on CUDA the peak of what torch allocated there. ``ru_maxrss`` would not do, because it begins with the
-peak of the process that forked. onnxruntime runs on the CPU only.
+peak of the parent process. onnxruntime runs on the CPU only.
 """
 
 import io
@@ -41,7 +41,7 @@ from segcore.network.tensors import Normalise, to_float, upload
 
 BATCHES = (1, 8)
 WARM_UP = 3  # runs that do not count
-LEAST = 5  # runs that do, however long they take
+LEAST = 5  # runs that count, however long they take
 NETWORK = "network alone"
 Row = dict[str, Any]
 Run = Callable[[], object]
@@ -49,7 +49,7 @@ Run = Callable[[], object]
 
 @dataclass(frozen=True)
 class Case:
-    """What a row measures: ``size`` is height and width of the frames, ``None`` for the network alone."""
+    """Measurement of one row. ``size`` is the height and width of the frames, ``None`` for the network alone."""
 
     file: Path
     runtime: str
@@ -63,7 +63,7 @@ def main(
     model: Annotated[Path, typer.Argument(exists=True, help="A model file of the pipeline, .safetensors.")],
     onnx: Annotated[list[Path], typer.Option(exists=True, help="An exported model; may be given several times.")] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="The JSON file; by default in benchmarks/results.")] = None,
-    seconds: Annotated[float, typer.Option(min=0, help="How long each row is measured.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds for which each row is measured.")] = 3,
     limit: Annotated[float, typer.Option(help="Seconds after which a row is given up.")] = 120,
 ) -> None:
     """Measure fp32 and, where the hardware has it, bf16 by torch, and each ONNX file; on the CPU and on CUDA.
@@ -91,7 +91,7 @@ def main(
 
 
 def cases(model: Path, onnx: list[Path], size: tuple[int, int]) -> Iterator[Case]:
-    """Yield what is measured, in this order."""
+    """Yield the measurements in order."""
     for where in dict.fromkeys([torch.device("cpu"), device.find_device()]):
         for precision in dict.fromkeys(["fp32", device.usable_precision("bf16", where)]):
             for frames in (None, size, NATIVE):
@@ -104,7 +104,7 @@ def cases(model: Path, onnx: list[Path], size: tuple[int, int]) -> Iterator[Case
 
 
 def measure(case: Case, seconds: float, limit: float) -> Row:
-    """Measure in a new process; return the figures, or the ``problem`` if it fails or takes longer than ``limit``."""
+    """Measure in a new process. Return the figures, or ``problem`` if it fails or takes more than ``limit`` seconds."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, case, seconds))
     process.start()
@@ -127,7 +127,7 @@ def serve(pipe: Connection, case: Case, seconds: float) -> None:
     where = torch.device(case.device)
     device.prepare(where)
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far was that of the imports
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak, which is that of the imports
     before = memory_of(os.getpid())["VmRSS"]
     run = (torch_run if case.runtime == "torch" else onnx_run)(case)
     times = timed(run, where, seconds)
@@ -160,7 +160,7 @@ def wait(where: torch.device) -> None:
 
 
 def torch_run(case: Case) -> Run:
-    """Return what torch is measured on. Unlike ``Predictor.scores``, it does not fill up a batch."""
+    """Return the run to measure for torch. Unlike ``Predictor.scores``, it does not fill up a batch."""
     where = torch.device(case.device)
     predictor = Predictor(case.file, where, case.precision)
     normalise = Normalise(predictor.record.mean, predictor.record.std, where)
@@ -190,14 +190,14 @@ def torch_run(case: Case) -> Run:
 
 
 def onnx_run(case: Case) -> Run:
-    """Return what onnxruntime is measured on."""
+    """Return the run to measure for onnxruntime."""
     assert case.size is not None
     model, frames = OnnxModel(case.file), random_frames(case.size, case.batch)
     return lambda: model.run(frames)
 
 
 def random_frames(size: tuple[int, int], count: int) -> np.ndarray:
-    """Return frames of noise, uint8 N×H×W×3. What they show does not change the time."""
+    """Return frames of noise, uint8 N×H×W×3. The time does not depend on the content."""
     return np.random.default_rng(1).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
@@ -215,7 +215,7 @@ def row_of(case: Case, found: Row) -> Row:
 
 
 def rounded(value: float) -> float:
-    """Return as many digits as the table has room for."""
+    """Round to the digits for which the table has room."""
     return round(value) if value >= 1000 else round(value, 2)
 
 

@@ -28,7 +28,7 @@ FACTORS = (1, 4)  # of the size of the frames
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times each is measured.")] = 5,
     frames: Annotated[int, typer.Option(min=1, help="Frames that each predicts in a round.")] = 96,
 ) -> None:
     """Measure in turns; the ratio is the median over the rounds of the command's rate to the network's."""
@@ -47,7 +47,7 @@ def main(
 
 
 def enlarge(folder: Path, count: int, factor: int) -> None:
-    """Write ``count`` val frames to ``folder``, each side ``factor`` times as long; they repeat after the last."""
+    """Write ``count`` val frames to ``folder``, each side ``factor`` times as long; after the last, begin again."""
     folder.mkdir()
     found = list_frames(NATIVE, "val")
     for i in range(count):
@@ -56,7 +56,7 @@ def enlarge(folder: Path, count: int, factor: int) -> None:
 
 
 def network(count: int) -> Work:
-    """Return the network on ``count`` frames."""
+    """Return the work of the network on ``count`` frames."""
     predictor = make_predictor()
     images = [read_image(NATIVE / frame.image) for frame in list_frames(NATIVE, "val")]
     frames = [np.asarray(image.resize(predictor.size[::-1])) for image in images]
@@ -71,7 +71,7 @@ def network(count: int) -> Work:
 
 
 def from_files(folder: Path) -> Work:
-    """Return the command on the pictures in ``folder``."""
+    """Return the work of the command on the pictures in ``folder``."""
     count = len(list(folder.iterdir()))
 
     def work() -> float:

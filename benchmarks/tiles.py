@@ -1,7 +1,7 @@
-"""When ``--tile`` is better than resizing: ``python -m benchmarks.tiles``.
+"""Compare ``--tile`` with resizing: ``python -m benchmarks.tiles``.
 
-Predicts the val frames in data/native with the model in data/model (run ``dvc repro evaluate`` first), as they are,
-enlarged, as a camera with more pixels would have them, and several side by side, as in a picture with a wider view.
+Predicts the val frames in data/native with the model in data/model (run ``dvc repro evaluate`` first): as they are,
+enlarged, as from a camera with more pixels, and several side by side, as in a picture with a wider view.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from segcore.files.images import NATIVE, read_image, read_labels
 from segcore.inference.protocol import Evaluation
 from segcore.predict.engine import NetworkEngine, Prepared
 
-Scene = tuple[Image.Image, np.ndarray]  # a picture, and class ids h×w of which the picture may be a multiple
+Scene = tuple[Image.Image, np.ndarray]  # a picture, and class ids h×w; its sides may be multiples of theirs
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _grid(parts: tuple[np.ndarray, ...] | list[np.ndarray], side: int) -> np.nda
 
 
 def miou(engine: NetworkEngine, scenes: Iterator[Scene]) -> float | None:
-    """Return mIoU over all pixels, with predictions brought to the size of the class ids by nearest neighbour."""
+    """Return mIoU over all pixels, with predictions resized to the size of the class ids by nearest neighbour."""
     evaluation = Evaluation()
     prepared = (Prepared(labels, picture, engine.prepare(picture)) for picture, labels in scenes)
     for labels, _, ids, _ in engine.predict(prepared):

@@ -101,25 +101,26 @@ def predict(
     model: Annotated[Path, typer.Option(help="A .safetensors or .onnx of this pipeline.")] = MODEL,
     rev: Annotated[str, typer.Option(help="Take the model of this commit or experiment.", show_default=False)] = "",
     confidence: Annotated[bool, typer.Option("--confidence", help="Write the confidence of each pixel, too.")] = False,
-    tile: Annotated[bool, typer.Option("--tile", help="Predict large pictures in windows, at full size.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is in the folder.")] = False,
+    tile: Annotated[bool, typer.Option("--tile", help="Predict large pictures by windows, at full size.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.")] = False,
 ) -> None:
     """Predict the classes of pictures and videos of any size.
 
     Writes below OUT, for a picture: NAME_label.png (class ids, 8-bit grey, as
     large as the picture), NAME_overlay.jpg and, with --confidence,
     NAME_confidence.png (0 to 255); for a video: NAME_overlay.mp4, without
-    sound. Pictures in a folder keep their paths below it. Also
+    sound. Pictures in a folder keep their paths below it. Also writes
     predictions.csv, with the share of the pixels of each class, and
     legend.png, with the colours.
 
-    What is in OUT already is skipped, unless the picture is newer.
+    Pictures and videos that have results in OUT are skipped, unless they are
+    newer than their results.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute, read and write.
 
-    Exit code: 0 if everything is predicted; 1 if a file could not be read, after
-    all others are done.
+    Exit code: 0 if everything is predicted; 1 if a file could not be read
+    (after all others are done) or the command was refused.
     """
     from segcore.predict.command import Options, predict
 
@@ -139,7 +140,7 @@ def scores() -> None:
 
 @app.command()
 def submission() -> None:
-    """Pack the predictions of the test frames for the organisers of IDD-Lite, see docs/submission.md.
+    """Pack the predictions of the test frames for the organisers of IDD-Lite (docs/submission.md).
 
     Reads: data/predictions/test and data/arrays/frames.csv.
 

@@ -7,7 +7,7 @@ from segcore.runtime.typed import Strict
 
 
 class ExportParams(Strict):
-    """Section `export`. In int8 the network's convolutions compute with whole numbers of 8 bits."""
+    """Section `export`. With int8, the convolutions of the network compute with 8-bit integers."""
 
     precision: Literal["fp32", "int8"]
 
@@ -21,8 +21,8 @@ def main() -> None:
 
     Writes: data/model/erfnet.onnx and metrics/export.json.
 
-    Parameters: section `export` of params.yaml, and fetch.source, which the
-    licence in the file depends on.
+    Parameters: section `export` of params.yaml, and fetch.source, on which
+    the licence in the file depends.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device of the model that
     the file is compared with; SEGCORE_THREADS=N, threads that compute on the

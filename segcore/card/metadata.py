@@ -1,4 +1,4 @@
-"""The head of the model card: metadata as YAML, which model hubs read.
+"""Metadata at the head of the model card, in YAML, for model hubs.
 
 Source: https://github.com/huggingface/hub-docs, modelcard.md, and docs/hub/repositories-licenses.md for the licences.
 """
@@ -13,7 +13,7 @@ IDENTIFIER = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes all text but identifiers, in one line, so that YAML 1.1 and 1.2 read it as text."""
+    """Dumper that quotes all text but identifiers, on one line, so that YAML 1.1 and 1.2 read it as text."""
 
 
 Dumper.add_representer(
@@ -28,11 +28,11 @@ def describe(name: str, sample: bool, held_out: bool, from_weights: bool, miou: 
     """Return the metadata of a model.
 
     Args:
-        name: of the model.
+        name: name of the model.
         sample: whether it was trained on the built-in sample.
         held_out: whether it was scored on drives that were held out of train.
-        from_weights: whether training started from weights, which have a licence of their own.
-        miou: by the protocol of IDD-Lite; without it there is no result.
+        from_weights: whether training started from existing weights, which have a licence of their own.
+        miou: mIoU by the protocol of IDD-Lite; if it is ``None``, the metadata has no result.
     """
     if sample:
         dataset = {"type": "erfnet-idd-lite-sample", "name": "the built-in sample of drawn street scenes"}

@@ -1,4 +1,4 @@
-"""How far confidence can be believed: the accuracy of pixels by their confidence, and the expected calibration error.
+"""Calibration of the confidence: the accuracy of pixels by their confidence, and the expected calibration error.
 
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 2.
 """
@@ -11,7 +11,7 @@ BINS = 15  # of equal width, as in the source
 
 
 class Calibration:
-    """The confidence and accuracy of all valid pixels so far, in bins ((i - 1) / 15, i / 15] of confidence."""
+    """Confidence and accuracy of all valid pixels so far, in bins ((i - 1) / 15, i / 15] of confidence."""
 
     def __init__(self) -> None:
         self.pixels, self.right, self.confidence = np.zeros((3, BINS))
@@ -27,12 +27,12 @@ class Calibration:
 
     @property
     def error(self) -> float | None:
-        """The expected calibration error, 4 decimals: the mean over pixels of |accuracy - confidence| of their bin."""
+        """Expected calibration error, 4 decimals: the mean over pixels of |accuracy - confidence| of their bin."""
         total = self.pixels.sum()
         return round(float(np.abs(self.right - self.confidence).sum() / total), 4) if total else None
 
     def rows(self) -> list[tuple[float, float, float]]:
-        """Return mean confidence, accuracy and share of the pixels of each bin that has any, 4 decimals."""
+        """Return mean confidence, accuracy and share of all pixels, 4 decimals, for each bin with pixels."""
         filled = self.pixels > 0
         pixels = self.pixels[filled]
         columns = self.confidence[filled] / pixels, self.right[filled] / pixels, pixels / pixels.sum()

@@ -1,4 +1,4 @@
-"""Score an exported model on the validation frames, beside the model that it was made from."""
+"""Score an exported model on the validation frames, and compare it with the model that it was made from."""
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ def compare(exported: OnnxModel, predictor: Predictor) -> ExportScores:
     """Return the score of ``exported`` on frames of native size, and how it differs from that of ``predictor``.
 
     Raises:
-        UserError: if the frames, their labels and data/arrays do not fit.
+        UserError: if the frames, their labels and data/arrays do not match.
     """
     rows, images = load_split("val")
     scored, reference = Evaluation(), Evaluation()
@@ -46,7 +46,7 @@ def read_frame(row: Row) -> np.ndarray:
     """Read a frame at native size, uint8 H×W×3.
 
     Raises:
-        UserError: if it is damaged, or of a different size than frames.csv says.
+        UserError: if it is damaged, or its size differs from that in frames.csv.
     """
     path = NATIVE / row.frame.image
     picture = read_image(path)
@@ -57,12 +57,12 @@ def read_frame(row: Row) -> np.ndarray:
 
 
 def difference(score: float | None, reference: float | None) -> float | None:
-    """Return ``score - reference`` with 4 decimals, ``None`` if there is no score."""
+    """Return ``score - reference`` with 4 decimals; ``None`` if either is missing."""
     return None if score is None or reference is None else round(score - reference, 4)
 
 
 def multiply_adds(encoder_only: bool, size: tuple[int, int]) -> int:
-    """Return how many multiplications, each with an addition, the convolutions of one frame need."""
+    """Return the number of multiply-adds of the convolutions for one frame."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:  # nothing is computed
         ERFNet(len(CLASSES), encoder_only).eval()(torch.empty(1, 3, *size))
     return counter.get_total_flops() // 2

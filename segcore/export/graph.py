@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-# The lowest that the operators need: Resize has axes and antialias since 18. onnx 1.13 wrote files of this version.
+# The lowest versions with the operators used here: Resize has axes and antialias since opset 18, of onnx 1.13.
 OPSET, IR_VERSION = 18, 8
 
 
 class Graph:
-    """A graph under construction. A value is known by its name, which is also that of the node that computes it."""
+    """A graph under construction. The name of a value is also the name of the node that computes it."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -21,7 +21,7 @@ class Graph:
         """Add a node, and return the name of its output.
 
         Args:
-            inputs: names of values; an optional input that is left out is the empty string.
+            inputs: names of values; the empty string stands for an optional input that is left out.
             attributes: as in https://onnx.ai/onnx/operators.
         """
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
@@ -35,7 +35,7 @@ class Graph:
     def model(
         self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], metadata: dict[str, str]
     ) -> onnx.ModelProto:
-        """Return the model, with the metadata in the order that it has."""
+        """Return the model, with the metadata in the given order."""
         graph = helper.make_graph(self.nodes, "erfnet", inputs, outputs, [*self._constants.values()])
         model = helper.make_model(
             graph,

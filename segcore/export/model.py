@@ -1,7 +1,7 @@
 """The exported model: frames of any size in, class ids and confidences at that size out.
 
-What is around the network is in the graph, too, so that a program needs only an ONNX runtime: the resize to the
-network's input size, the normalisation, and the interpolation of the scores to the size of the frame.
+The graph also contains the resize to the network's input size, the normalisation, and the interpolation of the scores
+to the size of the frame, so that a program needs nothing but an ONNX runtime.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ FRAMES = ["batch", "height", "width"]
 
 
 def describe(weights: Path, record: Record, precision: str) -> OnnxRecord:
-    """Return the metadata of an export in ``precision`` of the file ``weights``, which has this record.
+    """Return the metadata for an export of the file ``weights``, whose record is ``record``, in ``precision``.
 
     Raises:
-        UserError: if params.yaml does not say where the frames are from.
+        UserError: if params.yaml does not say where the frames come from.
     """
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -47,7 +47,7 @@ def export(network: ERFNet, record: Record, about: OnnxRecord) -> onnx.ModelProt
     probability of that class, float32 B×H×W.
 
     Args:
-        record: has the network's input size and the normalisation.
+        record: the network's input size and the normalisation.
         about: the metadata.
     """
     graph = Graph()
@@ -70,10 +70,10 @@ def export(network: ERFNet, record: Record, about: OnnxRecord) -> onnx.ModelProt
 
 
 def resized(graph: Graph, images: str, size: tuple[int, int]) -> str:
-    """Resize uint8 B×H×W×3 as preprocess does: bilinear, over as many pixels as a new one covers.
+    """Resize uint8 B×H×W×3 as preprocess does: bilinear, with antialiasing.
 
-    On uint8 onnxruntime rounds as Pillow does, after each axis. ``exclude_outside`` leaves pixels beyond the border
-    out of the mean, as Pillow does.
+    On uint8 onnxruntime rounds after each axis, as Pillow does. ``exclude_outside`` ignores what is beyond the border,
+    as Pillow does.
     """
     sizes = graph.constant("resized.sizes", np.array(size, np.int64))
     return graph.add(

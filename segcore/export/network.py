@@ -1,6 +1,6 @@
 """ERFNet as ONNX nodes: a function per kind of block, as in segcore/network/erfnet.py.
 
-Each takes the name of its input and the name of the block, and returns the name of its output. Batch norms, which are
+Each function takes the names of its input and of the block, and returns the name of its output. Batch norms, which are
 linear in evaluation, are folded into the convolution before them. Dropout does nothing there.
 """
 

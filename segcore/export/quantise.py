@@ -1,4 +1,4 @@
-"""Quantise the network of an exported model to int8, with the ranges of its values on training frames.
+"""Quantise the network of an exported model to int8, using the ranges of its values on training frames.
 
 This does what ``onnxruntime.quantization.quantize_static`` does, but writes no files, and gives the same bytes on every
 run.
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from onnxruntime.quantization.calibrate import TensorsData
 
 FRAMES = 100  # to find the ranges on
-# Names of nodes. The first block, which sees the frame, and the classifier stay fp32: a third fewer pixels change their
-# class, and it takes no more time.
+# Pattern of the names of the nodes to quantise. The first block and the classifier stay in fp32: a third fewer pixels
+# change their class, in the same time.
 QUANTISED = r"^(encoder|decoder)\.layers\."
 
 
@@ -25,8 +25,8 @@ def quantise(model: onnx.ModelProto, frames: np.ndarray) -> onnx.ModelProto:
     """Return a model whose network computes in int8, with the inputs, outputs and metadata of ``model``.
 
     Args:
-        model: as :func:`segcore.export.model.export` gives it.
-        frames: frames of train, uint8 N×H×W×3 at the network's input size, of which some are used.
+        model: a model as :func:`segcore.export.model.export` returns it.
+        frames: frames of train, uint8 N×H×W×3 at the network's input size; at most ``FRAMES`` of them are used.
     """
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
@@ -57,7 +57,7 @@ def quantise(model: onnx.ModelProto, frames: np.ndarray) -> onnx.ModelProto:
 
 
 def ranges(model: onnx.ModelProto, values: list[str], frames: np.ndarray) -> "TensorsData":
-    """Return the lowest and the highest number in each of ``values`` on any frame."""
+    """Return the minimum and maximum of each of ``values`` over all frames."""
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import TensorsData
 

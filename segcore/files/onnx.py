@@ -1,7 +1,7 @@
-"""Read the exported model, erfnet.onnx, and what was measured of it, metrics/export.json.
+"""Read the exported model, erfnet.onnx, and read and write its scores, metrics/export.json.
 
-The file maps RGB frames of any size to class ids and confidences at that size; docs/export.md has an example. Its
-metadata is :class:`OnnxRecord`, text as it is and other values as JSON.
+The model maps RGB frames of any size to class ids and confidences at that size; docs/export.md has an example. Its
+metadata is :class:`OnnxRecord`: text is stored as it is, other values as JSON.
 """
 
 import json
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 ONNX = Path("data/model/erfnet.onnx")
 EXPORT = Path("metrics/export.json")
-KEY = "segcore"  # of the metadata; this pipeline's files have it
+KEY = "segcore"  # key of the metadata that marks files of this pipeline
 TEXTS = ("licence", "model_sha256", "precision")  # the others are JSON
-# Without this, onnxruntime sends usage data to Microsoft, and leaves files in the home folder and in $TMPDIR. It reads
-# the variable when it is imported, so it is imported inside functions only.
+# Without this variable, onnxruntime sends usage data to Microsoft, and leaves files in the home folder and in $TMPDIR.
+# It reads the variable when it is imported, so functions import it only after this line.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
@@ -46,11 +46,11 @@ class OnnxRecord(Strict):
 
 
 class ExportScores(Strict):
-    """export.json: scores with 4 decimals, ``None`` where no class occurs."""
+    """Content of export.json: scores with 4 decimals, ``None`` if no class occurs."""
 
-    miou: float | None  # of the exported model, by the protocol of evaluate
-    miou_change: float | None  # against the model that it was made from, in fp32
-    pixels_changed: float = Field(ge=0, le=1)  # share of the pixels at native size whose class differs
+    miou: float | None  # of the exported model, by the same protocol as evaluate
+    miou_change: float | None  # minus the mIoU, in fp32, of the model that it was made from
+    pixels_changed: float = Field(ge=0, le=1)  # share of pixels at native size whose class differs from that model's
     parameters: int  # learnt
     multiply_adds: int  # of one frame at the network's input size
 
@@ -67,7 +67,7 @@ class OnnxModel:
         content, threads = path.read_bytes(), thread_count()
         try:
             self._session = make_session(content, threads)
-        except Exception as error:  # onnxruntime has a class for each kind, with no public name
+        except Exception as error:  # onnxruntime raises a class without a public name for each kind
             reason = shorten(str(error), 200)
             raise UserError(f"{path}: not a complete ONNX file ({reason}); run `dvc repro export`") from None
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -83,18 +83,18 @@ class OnnxModel:
             )
 
     def run(self, images: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
-        """Return class ids, uint8 B×H×W, and the probability of each, float32 B×H×W, of frames, uint8 B×H×W×3 RGB."""
+        """Predict RGB frames, uint8 B×H×W×3: class ids, uint8 B×H×W, and their probabilities, float32 B×H×W."""
         classes, confidence = self._session.run(["classes", "confidence"], {"image": images})
         return classes, confidence  # pyright: ignore[reportReturnType]
 
 
 def make_session(content: bytes, threads: int) -> "InferenceSession":
-    """Return a session of onnxruntime on the CPU that runs an ONNX file with these bytes."""
+    """Return an onnxruntime session on the CPU for the content of an ONNX file."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that wait for work would take the time of torch's threads, and of other processes.
+    # Threads that spin while they wait take time from torch's threads and from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
@@ -125,4 +125,4 @@ def _value(key: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return text  # of the wrong type, so validation says which key
+        return text  # validation then names the key, because the type is wrong

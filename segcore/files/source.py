@@ -1,4 +1,4 @@
-"""Where the frames of this run came from, and the licence that follows from it."""
+"""Origin of the frames of this run, and the licence that follows from it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SAMPLE = Path("data/sample.tar.gz")
 
 
 class FetchSource(Strict):
-    """The parameter of section `fetch` that says which frames they are."""
+    """Parameter of section `fetch` that says where the frames come from."""
 
     model_config = ConfigDict(extra="ignore")
     source: str
@@ -21,7 +21,7 @@ def is_sample() -> bool:
     """Return whether the frames are those of the built-in sample.
 
     Raises:
-        UserError: if params.yaml does not say where they are from.
+        UserError: if params.yaml does not say where they come from.
     """
     return Path(load("fetch", FetchSource).source) == SAMPLE
 
@@ -30,10 +30,10 @@ def licence(started_from_weights: bool = False) -> str:
     """Return the licence of the frames and what it means for the weights, as plain text.
 
     Args:
-        started_from_weights: training started from weights that somebody else published.
+        started_from_weights: whether training started from weights that somebody else published.
 
     Raises:
-        UserError: if params.yaml does not say where the frames are from.
+        UserError: if params.yaml does not say where the frames come from.
     """
     if is_sample():
         terms = ["The frames are drawn by tools/scenes, under the licence of this model's repository."]

@@ -1,4 +1,4 @@
-"""Compute class scores with the network in a model file, and class ids at a picture's own size from them."""
+"""Compute class scores with the network of a model file, and from them class ids at any size."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,7 +18,7 @@ from segcore.network.tensors import Normalise, to_float, upload
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import validate
 
-BATCH_SIZE = 8  # always, because the rounding of a convolution may depend on it
+BATCH_SIZE = 8  # fixed, because the rounding of a convolution may depend on it
 
 
 class Predictor:
@@ -28,7 +28,7 @@ class Predictor:
         """Load ``path``.
 
         Args:
-            precision: bf16 or fp32, in place of the one it was trained in.
+            precision: bf16 or fp32, instead of the precision of training.
 
         Raises:
             UserError: if the file does not hold an ERFNet of this pipeline's classes.
@@ -60,8 +60,8 @@ class Predictor:
         """Yield the class scores C×H×W, fp32, of each frame, uint8 H×W×3 at the network's input size.
 
         Args:
-            frames: predicted in batches of ``BATCH_SIZE``, of which the last is filled up with its last frame, so that
-                a frame has the same scores whatever comes before or after it.
+            frames: predicted in batches of ``BATCH_SIZE``. The last batch is filled with copies of its last frame, so
+                that the scores of a frame do not depend on the number of frames.
             mirrored: predict the mirror images, and mirror the scores back.
 
         Raises:
@@ -89,8 +89,8 @@ class Predictor:
 def to_native(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """Interpolate the scores C×H×W of one frame to ``size`` (h, w), bilinear, and return the best class ids, uint8 h×w.
 
-    The first class wins a tie. It is done class by class, which takes a quarter of the time of ``argmax`` on a CPU, and
-    a quarter of the memory.
+    The first class wins a tie. The classes are handled one by one, which takes a quarter of the time and memory of
+    ``argmax`` on a CPU.
     """
     classes = (_interpolate(score, size) for score in scores)
     best = next(classes)
@@ -103,7 +103,7 @@ def to_native(scores: Tensor, size: tuple[int, int]) -> Tensor:
 
 @torch.inference_mode()
 def confidence(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the probability of the best class, float h×w: the softmax of scores C×H×W interpolated to ``size``."""
+    """Return the probability of the best class, float h×w: the softmax of scores C×H×W, interpolated to ``size``."""
     best = torch.full(size, -torch.inf, device=scores.device)
     total = torch.zeros(size, device=scores.device)  # of exp(score - best)
     for score in scores:

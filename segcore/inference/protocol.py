@@ -53,7 +53,7 @@ class Evaluation:
         )
 
     def summary(self) -> str:
-        """Return a line with the number of valid and void pixels at native size."""
+        """Return a line with the numbers of valid and void pixels at native size."""
         valid = int(self.native.sum())
         return f"ground truth of val: {valid:,} valid and {self.pixels - valid:,} void pixels"
 
@@ -67,5 +67,5 @@ def _matrix(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def _rounded(score: float | np.ndarray) -> float | None:
-    """Return 4 decimals, so that a diff of metrics stays readable; ``None`` for NaN."""
+    """Round to 4 decimals, so that a diff of metrics stays readable; return ``None`` for NaN."""
     return None if math.isnan(score) else round(float(score), 4)

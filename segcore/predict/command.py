@@ -14,7 +14,7 @@ from segcore.dataset.classes import CLASSES
 from segcore.drawing.pictures import legend, overlay
 from segcore.files.images import Unreadable
 from segcore.files.onnx import OnnxModel
-from segcore.inference.predictor import Predictor
+from segcore.inference.predictor import BATCH_SIZE, Predictor
 from segcore.network import device
 from segcore.predict import video
 from segcore.predict.engine import Engine, NetworkEngine, OnnxEngine, Predicted, Prepared
@@ -27,13 +27,13 @@ from segcore.repository.git import find_commit
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
-from segcore.runtime.threads import map_in_order
+from segcore.runtime.threads import map_in_order, thread_count
 
-LEGEND_WIDTH = 640
+LEGEND, LEGEND_WIDTH = "legend.png", 640
 
 
 class Options(NamedTuple):
-    """What to predict with, where to, and how; see ``python -m segcore predict --help``."""
+    """Options of the command; see ``python -m segcore predict --help``."""
 
     out: Path
     model: Path
@@ -47,8 +47,8 @@ def predict(given: list[Path], options: Options) -> None:
     """Predict the pictures and videos of ``given``.
 
     Raises:
-        UserError: before any work if an input, an output or the model is not as it must be; after it if some of the
-            inputs could not be read.
+        UserError: before any work, if an input, an output or the model is refused; after it, if some inputs could not
+            be read.
     """
     inputs, others = find_inputs(given, options.out, options.confidence)
     table = Table(options.out)
@@ -63,9 +63,11 @@ def predict(given: list[Path], options: Options) -> None:
             import_av()  # if it is missing, say so before any work
         engine = _engine(file, options)
     options.out.mkdir(parents=True, exist_ok=True)
-    legend(LEGEND_WIDTH, "the classes of the overlays").save(options.out / "legend.png")
     work = Work(engine, table, name, options)
     with table.open(), device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"):
+        if not (options.out / LEGEND).exists():
+            with new_outputs(options.out / LEGEND) as [partial]:
+                legend(LEGEND_WIDTH, "the classes of the overlays").save(partial, "PNG")
         if pictures := [found for found in waiting if not found.is_video]:
             work.predict_pictures(pictures)
         for found in waiting:
@@ -76,17 +78,18 @@ def predict(given: list[Path], options: Options) -> None:
 
 
 class Work:
-    """Predict inputs, and keep a line for each input that cannot be read in ``failures``."""
+    """Predict inputs, and list in ``failures`` those that cannot be read, with the reason."""
 
     def __init__(self, engine: Engine, table: Table, name: str, options: Options) -> None:
         self.failures: list[str] = []
         self._engine, self._table, self._name, self._options = engine, table, name, options
 
     def predict_pictures(self, inputs: list[Input]) -> None:
-        """Predict pictures; some threads read and others write while the network computes."""
-        with closing(map_in_order(self._read, inputs)) as read:
+        """Predict pictures. Some threads read and others write while the network computes."""
+        ahead = max(thread_count(), BATCH_SIZE)  # few, because each picture may take 100 MB
+        with closing(map_in_order(self._read, inputs, ahead)) as read:
             predicted = self._engine.predict(self._readable(read))
-            with closing(map_in_order(self._write, predicted)) as written:
+            with closing(map_in_order(self._write, predicted, ahead)) as written:
                 for _ in console.progress(written, len(inputs), "predict pictures"):
                     pass
 
@@ -128,18 +131,17 @@ class Work:
             write_picture(paths, predicted.picture, predicted.ids, predicted.confidence)
             self._add_row(predicted.key, count_classes(predicted.ids))
 
-    def _paths(self, found: Input) -> list[Path]:
-        return [self._options.out / output for output in found.outputs(self._options.confidence)]
-
     def _new_outputs(self, found: Input) -> AbstractContextManager[list[Path]]:
-        # Thousands of files are not flushed one by one; what a power cut leaves empty has to be predicted with --force.
-        return new_outputs(*self._paths(found), flush=False)
+        # Flushing thousands of files one by one takes long. After a power cut, --force replaces files that are empty.
+        outputs = found.outputs(self._options.confidence)
+        return new_outputs(*(self._options.out / output for output in outputs), flush=False)
 
     def _add_row(self, found: Input, pixels: np.ndarray) -> None:
-        """Add the row of an input just before its outputs appear. An output without a row counts as a stranger's."""
-        for path in self._paths(found):
-            path.unlink(missing_ok=True)  # or after a kill here, the row would seem to be about the old output
-        self._table.add(found.outputs(self._options.confidence)[0], found.path, self._name, pixels)
+        """Add the row of an input just before its outputs appear, because an output without a row is never replaced."""
+        first, *_ = outputs = found.outputs(confidence=True)
+        for output in outputs:  # else, after a kill here, the new row would describe an old output
+            (self._options.out / output).unlink(missing_ok=True)
+        self._table.add(first, found.path.absolute(), self._name, pixels)
 
 
 def count_classes(ids: np.ndarray) -> np.ndarray:
@@ -151,26 +153,37 @@ def _not_done(inputs: list[Input], table: Table, name: str, options: Options) ->
     """Return the inputs whose outputs are missing or older than they are.
 
     Raises:
-        UserError: if an output is there that a different model made, or that is not in predictions.csv.
+        UserError: if a different model made an existing output, or predictions.csv does not list it.
     """
     waiting = []
     for found in inputs:
         outputs = found.outputs(options.confidence)
         there = [path for output in outputs if (path := options.out / output).exists()]
-        made_by = table.model(outputs[0])
-        if there and made_by != name:
-            whose = f"of the model {made_by}, and this is {name}" if made_by else f"not in {table.path}"
-            raise UserError(f"{there[0]} is {whose}: --force replaces it, or choose a different --out")
-        changed = found.path.stat().st_mtime_ns
-        if len(there) < len(outputs) or any(path.stat().st_mtime_ns < changed for path in there):
+        source, made_by = table.maker(outputs[0]) or (None, None)
+        reason = ""
+        if there and source is None:
+            reason = f"is not in {table.path}"
+        elif there and Path(source or "").resolve() != found.path.resolve():
+            reason = f"is the prediction of {source}, not of {found.path}"
+        elif there and made_by != name:
+            reason = f"was made by the model {made_by}, not by {name}"
+        if reason:
+            raise UserError(f"{there[0]} {reason}: --force replaces it, or choose a different --out")
+        if len(there) < len(outputs) or any(_time(path) < _time(found.path) for path in there):
             waiting.append(found)
     return waiting
 
 
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
 @contextmanager
 def _model_file(model: Path, rev: str) -> Iterator[Path]:
-    """Yield the path of the model: in the workspace, or fetched from DVC's cache or remote as ``rev`` has it."""
+    """Yield the path of the model: ``model`` itself, or a copy of it at ``rev`` from DVC's cache or remote."""
     if not rev:
+        if not model.exists():
+            raise UserError(f"--model: {model}: no such file")
         yield model
         return
     from dvc.api import DVCFileSystem
@@ -180,14 +193,16 @@ def _model_file(model: Path, rev: str) -> Iterator[Path]:
         file = Path(folder, model.name)
         try:
             DVCFileSystem(rev=commit).get_file(model.as_posix(), str(file))
-        except Exception as error:  # those of the libraries below DVC, too
+        except Exception as error:  # DVC also passes on those of its libraries
             raise UserError(f"{model} of {rev} cannot be read: {explain(error)}") from None
         yield file
 
 
 def _engine(file: Path, options: Options) -> Engine:
     with file.open("rb") as content:
-        is_safetensors = content.read(9)[8:] == b"{"  # after the length of its head
+        is_safetensors = content.read(9)[8:] == b"{"  # behind the 8 bytes with the length of its header
+    if not is_safetensors and file.suffix != ".onnx":
+        raise UserError(f"--model: {options.model} is neither a safetensors file nor an .onnx of this pipeline")
     if not is_safetensors and options.tile:
         raise UserError(f"--tile blends scores, and {options.model} gives none; use the .safetensors it was made from")
     if not is_safetensors:

@@ -14,7 +14,7 @@ from segcore.predict import tiles
 
 
 class Prepared(NamedTuple):
-    """A picture, RGB, whatever the caller knows it by, and its pixels as an engine needs them, uint8 h×w×3."""
+    """An RGB picture, a key that the caller chooses, and the pixels that an engine takes, uint8 h×w×3."""
 
     key: Any
     picture: Image.Image
@@ -22,7 +22,7 @@ class Prepared(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """A picture with its class ids, uint8 h×w, and, if it was asked for, the probability of these, float h×w."""
+    """A picture, its key, its class ids, uint8 h×w, and, if asked for, their probabilities, float h×w."""
 
     key: Any
     picture: Image.Image
@@ -31,14 +31,14 @@ class Predicted(NamedTuple):
 
 
 class Engine(Protocol):
-    """Predicts pictures."""
+    """A model that predicts pictures."""
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
-        """Return the pixels for :class:`Prepared`. Threads may call it."""
+        """Return the pixels for :class:`Prepared`; safe to call from several threads."""
         ...
 
     def predict(self, pictures: Iterable[Prepared]) -> Iterator[Predicted]:
-        """Yield the predictions of the pictures in order. Some pictures are taken ahead."""
+        """Yield the predictions in the order of the pictures, of which it may take some ahead."""
         ...
 
 
@@ -47,7 +47,7 @@ class NetworkEngine:
 
     Args:
         tile: predict pictures that are larger than the network's input window by window, instead of resizing them.
-        with_confidence: give the confidence, too.
+        with_confidence: return the confidence, too.
     """
 
     def __init__(self, predictor: Predictor, tile: bool, with_confidence: bool) -> None:

@@ -4,12 +4,12 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from segcore.predict import video
 from segcore.runtime.errors import UserError
 
-# The usual formats among those that Pillow reads. A file that is named itself may be of any.
+# Suffixes of the usual formats, for the search in folders. A file that is given itself may have any format of Pillow.
 PICTURES = {
     ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png",
     ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
@@ -17,7 +17,7 @@ PICTURES = {
 
 
 class Input(NamedTuple):
-    """A picture or a video, and what the names of its outputs begin with: a path below the folder for them."""
+    """A picture or a video, and the beginning of its outputs' names: a path below the folder for outputs."""
 
     path: Path
     name: str
@@ -28,7 +28,7 @@ class Input(NamedTuple):
         return self.path.suffix.lower() in video.SUFFIXES
 
     def outputs(self, confidence: bool) -> list[str]:
-        """Return the paths of its outputs below the folder for them, the one that names it first."""
+        """Return the paths of its outputs, relative to the folder for outputs. The first identifies the input."""
         if self.is_video:
             return [f"{self.name}_overlay.mp4"]
         return [f"{self.name}_label.png", f"{self.name}_overlay.jpg", *[f"{self.name}_confidence.png"] * confidence]
@@ -37,10 +37,10 @@ class Input(NamedTuple):
 def find_inputs(given: Iterable[Path], out: Path, confidence: bool) -> tuple[list[Input], Counter[str]]:
     """Return the inputs in ``given``, sorted by path, and how many other files were passed over, by their suffix.
 
-    Folders are searched with all folders below them, but for hidden files and what is in ``out``.
+    Folders are searched recursively, except hidden files, hidden folders and ``out``.
 
     Raises:
-        UserError: if one is missing, there is none, two have the same output, or an output would replace an input.
+        UserError: if an input is missing, none is found, two have the same output, or an output would replace an input.
     """
     if missing := [str(path) for path in given if not path.exists()]:
         raise UserError(f"no such file or folder: {', '.join(missing)}")
@@ -71,14 +71,18 @@ def passed_over(others: Counter[str]) -> str:
 
 
 def _walk(root: Path, out: Path) -> Iterator[Path]:
-    """Yield the files below ``root``, also behind links to folders, each folder once."""
+    """Yield the files below ``root``. Links to folders are followed, and each folder is visited once."""
     seen: set[Path] = set()
-    for name, folders, files in os.walk(root, followlinks=True):
+    for name, folders, files in os.walk(root, onerror=_fail, followlinks=True):
         folder = Path(name)
         seen.add(folder.resolve())
         inside = {child: (folder / child).resolve() for child in folders if not child.startswith(".")}
         folders[:] = [child for child, real in inside.items() if real != out and real not in seen]
         yield from (folder / file for file in files if not file.startswith("."))
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def _check_outputs(inputs: list[Input], out: Path, confidence: bool) -> list[Input]:
@@ -87,7 +91,7 @@ def _check_outputs(inputs: list[Input], out: Path, confidence: bool) -> list[Inp
     for found in inputs:
         output = found.outputs(confidence)[0]
         first = by_output.setdefault(output, found)
-        if not first.path.samefile(found.path):
+        if first.path.resolve() != found.path.resolve():
             raise UserError(
                 f"{first.path} and {found.path} would both be predicted to {out / output}; predict one of them with a "
                 "different --out"

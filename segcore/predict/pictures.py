@@ -10,18 +10,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segcore.drawing.pictures import overlay
 from segcore.files.images import Unreadable
 
+MAX_SIDE = 65_500  # pixels that libjpeg allows
 QUALITY = 90  # of the JPEGs
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Read a picture as RGB, turned upright as its EXIF orientation says. Of several pages the first is read.
+    """Read a picture as RGB, turned upright by its EXIF orientation. If it has several pages, the first is read.
 
     Raises:
         Unreadable: if Pillow cannot read it, or its brightness has no known scale.
     """
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            return _eight_bits(ImageOps.exif_transpose(picture)).convert("RGB")
+            if max(picture.size) > MAX_SIDE:
+                raise Unreadable(f"more than {MAX_SIDE:,} pixels wide or high, which the JPEG of the overlay cannot be")
+            return _eight_bits(ImageOps.exif_transpose(picture), picture.format).convert("RGB")
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -31,12 +34,12 @@ def read_picture(path: Path) -> Image.Image:
         raise Unreadable(f"unreadable ({reason})") from None
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return a grey picture of 16 bits with 8, as Pillow's own conversion would cut off all but the darkest values."""
-    if picture.mode.startswith("I;16"):
+def _eight_bits(picture: Image.Image, kind: str | None) -> Image.Image:
+    """Reduce a grey picture of 16 bits to 8. Pillow's own conversion clips all values above 255."""
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise Unreadable("its pixels are numbers of 32 bits, and nothing says which is white; save it with 8 or 16")
+        raise Unreadable("its pixels are 32-bit numbers of unknown range; save it with 8 or 16 bits")
     return picture
 
 

@@ -1,7 +1,8 @@
 """predictions.csv: one row per picture or video, with the share of its pixels that each class has."""
 
 import csv
-import io
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,48 +16,80 @@ from segcore.runtime.outputs import new_outputs
 
 NAME = "predictions.csv"
 COLUMNS = ("output", "input", "model", *CLASSES)
+ENCODING, ERRORS = "utf-8", "surrogateescape"  # the names of files may be any bytes
 
 
 class Table:
-    """The rows of a predictions.csv by output. They show which outputs are there, and by which model."""
+    """Rows of a predictions.csv by output. They say which model made an output."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the table in ``folder``, if there is one. A last line that is not complete is left out.
+        """Read the table in ``folder``, if there is one. An incomplete last line is ignored.
 
         Raises:
             UserError: if the file is a different table.
         """
         self.path = folder / NAME
-        self._lock = Lock()
-        text = self.path.read_text("utf-8", errors="replace") if self.path.exists() else ""
-        head, *lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1])) if "\n" in text else [list(COLUMNS)]
-        if tuple(head) != COLUMNS or any(len(line) != len(COLUMNS) for line in lines):
+        self._adding = Lock()
+        text = self.path.read_text(ENCODING, ERRORS) if self.path.exists() else ""
+        try:
+            head, *lines = csv.reader(text[: text.rfind("\n") + 1].splitlines()) if text else [list(COLUMNS)]
+            self._rows = {output: (output, source, model, *rest) for output, source, model, *rest in lines}
+            known = tuple(head) == COLUMNS and all(len(row) == len(COLUMNS) for row in self._rows.values())
+        except (csv.Error, ValueError):
+            known = False
+        if not known:
             raise UserError(f"{self.path}: not the table that predict writes; choose a different --out, or remove it")
-        self._rows = {line[0]: line for line in lines}
 
-    def model(self, output: str) -> str | None:
-        """Return the model that made an output, None if the table does not have it."""
-        return self._rows[output][COLUMNS.index("model")] if output in self._rows else None
+    def maker(self, output: str) -> tuple[str, str] | None:
+        """Return the input that an output is of and the model that made it, ``None`` if the table does not list it."""
+        return self._rows[output][1:3] if output in self._rows else None
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Write each row that is added at once, so that a kill loses none; in the end write all rows, sorted."""
-        self._write()
-        with self.path.open("a", encoding="utf-8", newline="") as self._file:
-            try:
-                yield
-            finally:
-                self._file.close()
-                self._write()
+        """Write each row as soon as it is added, so that a kill loses none, and all rows, sorted, at the end.
+
+        Raises:
+            UserError: if a different process writes it.
+        """
+        with _locked(self.path.parent):
+            self._write()
+            with self.path.open("a", encoding=ENCODING, errors=ERRORS, newline="") as self._file:
+                try:
+                    yield
+                finally:
+                    self._file.close()
+                    self._write()
 
     def add(self, output: str, source: Path, model: str, pixels: np.ndarray) -> None:
-        """Add a row with the number of pixels of each class. Threads may call it."""
-        row = [output, str(source), model, *(f"{share:.4f}" for share in pixels / pixels.sum())]
-        with self._lock:
+        """Add a row from the number of pixels of each class; safe to call from several threads."""
+        row = (output, str(source), model, *(f"{share:.4f}" for share in pixels / pixels.sum()))
+        with self._adding:
             self._rows[output] = row
             csv.writer(self._file, lineterminator="\n").writerow(row)
             self._file.flush()
 
     def _write(self) -> None:
-        with new_outputs(self.path) as [partial], partial.open("w", encoding="utf-8", newline="") as file:
+        with (
+            new_outputs(self.path) as [partial],
+            partial.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file,
+        ):
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *(row for _, row in sorted(self._rows.items()))])
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from predicting into ``folder``."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(
+            f"a different process predicts into {folder}: wait for it, or choose a different --out"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)

@@ -11,7 +11,7 @@ Size = tuple[int, int]  # height, width
 
 
 def corners(size: Size, window: Size) -> list[tuple[int, int]]:
-    """Return (top, left) of the windows of a picture, row by row: evenly spaced, and half a window apart at most."""
+    """Return (top, left) of each window, row by row. Windows are evenly spaced, at most half a window apart."""
     tops, lefts = (_starts(length, part) for length, part in zip(size, window, strict=True))
     return [(top, left) for top in tops for left in lefts]
 
@@ -29,10 +29,10 @@ def cut(pixels: np.ndarray, window: Size) -> Iterator[np.ndarray]:
 
 
 def merge(scores: Iterator[Tensor], size: Size, window: Size) -> Tensor:
-    """Take the scores C×h×w of all windows of a picture, in the order of :func:`cut`, and return its scores C×H×W.
+    """Blend the scores C×h×w of a picture's windows, in the order of :func:`cut`, into its scores C×H×W.
 
     Where windows overlap, their scores are averaged, with weights that fall from the middle of a window to its edges,
-    where the network sees least of what is around.
+    where the network sees the least context.
     """
     places = corners(size, window)
     first = next(scores)

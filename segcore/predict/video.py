@@ -1,6 +1,6 @@
-"""Draw the frames of a video anew, in the memory of a few frames, however long it is.
+"""Redraw the frames of a video. Only a few frames are in memory at a time.
 
-What is read is upright, as a phone's rotation says. What is written is H.264 in an MP4 file, with the time stamps of
+Frames are turned upright as the rotation in the file says. The result is H.264 in an MP4 file, with the time stamps of
 the source. Sound is left out, interlaced frames stay interlaced, and HDR is not tone-mapped.
 """
 
@@ -19,7 +19,7 @@ SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", "
 
 
 def redraw(source: Path, target: Path, draw: Callable[[Iterator[Image.Image]], Iterator[Image.Image]]) -> int:
-    """Write the frames of ``source``, drawn anew, to the MP4 file ``target``, and return their number.
+    """Redraw the frames of ``source``, write them to the MP4 file ``target``, and return their number.
 
     Args:
         target: may have any name.
@@ -49,7 +49,7 @@ def redraw(source: Path, target: Path, draw: Callable[[Iterator[Image.Image]], I
 
 
 def frame_count(path: Path) -> int | None:
-    """Return about how many frames a video has by its header; ``None`` if it does not say, or is unreadable.
+    """Return the approximate number of frames by the header; ``None`` if it has none, or is unreadable.
 
     Raises:
         UserError: if PyAV is not installed.

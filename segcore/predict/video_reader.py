@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# Without a list, a playlist under the name of a video makes FFmpeg read other files.
+# Without this list, FFmpeg would accept a playlist that is named like a video, and read the files in it.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts"
 _END = Fraction(1, 2)  # seconds by which a Matroska file may end before the time that its header says
 _BT709, _UNSPECIFIED = 1, 2  # ITU-T H.273
-_HD = 720  # rows from which players assume BT.709 where a video does not say
+_HD = 720  # height from which players assume BT.709 for a video without a tag
 # A display matrix moves a point (x, y), y downwards, to (ax + cy, bx + dy). The key is the signs of a, b, c, d.
 _TURNS = {
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,7 +40,7 @@ _SWAP = [turn for signs, turn in _TURNS.items() if not signs[0]]  # height and w
 
 
 class Stamp(NamedTuple):
-    """When a frame is shown and for how long, in units of the time base, and a pixel's width divided by its height."""
+    """Time and duration of a frame, in units of the time base, and a pixel's width divided by its height."""
 
     time: int
     duration: int
@@ -53,7 +53,7 @@ class Reader:
     Attributes:
         rate: frames per second, on average.
         time_base: seconds.
-        expected: about how many frames the header says; ``None`` if it does not.
+        expected: approximate number of frames by the header; ``None`` if it has none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Reader:
         """
         self._av = import_av()
         with self._reasons("not a video, or damaged"):
-            # An absolute path, because FFmpeg takes what is before a colon for a protocol.
+            # The path is absolute, because FFmpeg takes text before a colon for a protocol.
             file, options = str(path.absolute()), {"format_whitelist": _FORMATS}
             # Titles that are not UTF-8 are errors by default before version 19, which has no such argument.
             lenient = {"metadata_errors": "replace"} if int(self._av.__version__.partition(".")[0]) < 19 else {}
@@ -109,7 +109,7 @@ class Reader:
             raise Unreadable("it has no frames")
 
     def _find_stream(self) -> "VideoStream":
-        cover = self._av.stream.Disposition.attached_pic  # of an album, which is a video stream, too
+        cover = self._av.stream.Disposition.attached_pic  # the cover of an album is a video stream, too
         streams = [stream for stream in self._container.streams.video if not stream.disposition & cover]
         if not streams:
             raise Unreadable("it has no video stream")
@@ -119,7 +119,7 @@ class Reader:
         return streams[0]
 
     def _decode(self) -> "Iterator[VideoFrame]":
-        """Yield the frames, and compare their number and time with the header: FFmpeg ignores most missing ends."""
+        """Yield the frames, and compare their number and time with the header: FFmpeg rarely reports a missing end."""
         packets = decoded = 0
         end = Fraction(0)  # of all streams so far, in seconds
         demuxed = self._container.demux()
@@ -158,16 +158,16 @@ class Reader:
 
 
 class Clock:
-    """Times that begin at 0 and increase, as MP4 needs them, from whatever time stamps a file has."""
+    """Conversion of any time stamps to times that begin at 0 and increase, as MP4 needs them."""
 
     def __init__(self, step: int, second: int) -> None:
-        """Take ``step`` as the usual time between two frames, and ``second`` as that of a second."""
+        """Set the usual time between two frames, and the length of a second, in units of the time base."""
         self._step, self._second = step, second
         self._last = -step
         self._start: int | None = None
 
     def time(self, stamp: int | None) -> int:
-        """Return when the next frame is shown; one step after the frame before if it has no time stamp."""
+        """Return the time of the next frame: one step after the frame before if it has no time stamp."""
         due = self._last + self._step
         if stamp is not None:
             if self._start is None or stamp - self._start < self._last - self._second:  # the first, or set back
@@ -205,7 +205,7 @@ class _Rational(Protocol):
 
 
 def _fraction(value: _Rational | None) -> Fraction | None:
-    """Return a number of PyAV, whose versions differ in its type and in what stands for an unknown one."""
+    """Convert a number of PyAV, ``None`` if unknown. Versions of PyAV differ in both types."""
     return Fraction(value.numerator, value.denominator) if value else None
 
 

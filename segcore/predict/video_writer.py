@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-# The last two keep the duration of the last frame: it is that of the last packet, which may be a B-frame in between.
+# The last two keep the duration of the last frame. With B-frames, the last packet may hold an earlier frame.
 _X264 = {"crf": "20", "preset": "veryfast", "flags": "+frame_duration", "bf": "0"}
 _BT709, _LIMITED = 1, 1  # ITU-T H.273
 
 
 class Writer:
-    """A video of :attr:`count` pictures; a context manager, after whose block the file is complete."""
+    """A video of :attr:`count` pictures; a context manager. The file is complete when its block ends."""
 
     def __init__(self, path: Path, rate: Fraction, time_base: Fraction) -> None:
-        """Take the frames per second, and the unit of time stamps in seconds."""
+        """Set the frames per second, and the unit of the time stamps in seconds."""
         self.count = 0
         self._path, self._rate, self._time_base = path, rate, time_base
         self._opened: tuple[OutputContainer, VideoStream] | None = None
@@ -46,7 +46,7 @@ class Writer:
                 container.close()
 
     def write(self, picture: Image.Image, stamp: Stamp) -> None:
-        """Append a picture. Where its height or width is odd, its last row or column is repeated.
+        """Append a picture. If its height or width is odd, its last row or column is repeated.
 
         Raises:
             OSError: if the file cannot be written.

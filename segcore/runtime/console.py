@@ -26,7 +26,7 @@ def run(command: Callable[..., None]) -> None:
     """
     try:
         with signals.raise_on_signal():
-            import typer  # here, because a signal may arrive during this slow import, too
+            import typer  # inside the block, because a signal may arrive during this slow import
 
             if isinstance(command, typer.Typer):
                 command()
@@ -43,7 +43,7 @@ def run(command: Callable[..., None]) -> None:
 
 
 def say(message: str) -> None:
-    """Print one line on stderr; a closed stderr is no reason to end a long run."""
+    """Print one line on stderr. A closed stderr does not end a long run."""
     with suppress(OSError):
         print(message, file=sys.stderr, flush=True)
 
@@ -56,7 +56,7 @@ def fail(message: str) -> None:
 
 
 def describe(error: OSError) -> str:
-    """Return what went wrong with which file, and what to do about it."""
+    """Return the file, what went wrong, and what to do about it."""
     where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
     advice = {
         errno.ENOENT: "; an earlier stage makes it: run `dvc repro`",
@@ -72,27 +72,26 @@ def describe(error: OSError) -> str:
 def map_with_progress(function: Callable[[A], B], items: Collection[A], what: str) -> Iterator[B]:
     """Yield ``function(item)`` in the order of ``items``, computed in threads, with a progress bar labelled ``what``.
 
-    The threads end with the iteration, also if that is abandoned or fails.
+    The threads end with the iteration, also if it is abandoned or fails.
     """
     with closing(map_in_order(function, items)) as results:
         yield from progress(results, len(items), what)
 
 
 def progress(items: Iterable[A], total: int | None, what: str) -> Iterator[A]:
-    """Yield ``items``; show their number, how many a second, and the time left, or elsewhere one line at the end."""
+    """Yield ``items``. Show count, rate and time left on a terminal, and print one line at the end."""
     started, count = time.monotonic(), 0
     with _bar(total, what) as show:
         for item in items:
             yield item
             count += 1
             show(count, f"{count / (time.monotonic() - started):.1f}/s")
-    seconds = time.monotonic() - started
-    print(f"{what}: {count} in {seconds:.1f} s", file=sys.stderr, flush=True)
+    say(f"{what}: {count} in {time.monotonic() - started:.1f} s")
 
 
 @contextmanager
 def _bar(total: int | None, what: str) -> Iterator[Callable[[int, str], None]]:
-    """Show a progress bar on a terminal. The function that is yielded sets what it shows."""
+    """Show a progress bar on a terminal. Yield a function that sets the count and the rate."""
     if not sys.stderr.isatty():
         yield lambda count, rate: None
         return

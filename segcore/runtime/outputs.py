@@ -1,4 +1,4 @@
-"""Write outputs completely or not at all: each is made in the same folder under a ``.partial`` name, then renamed.
+"""Write outputs completely or not at all: each is made beside its final path under a ``.partial`` name, then renamed.
 
 DVC removes the old outputs before it runs a stage. A stage that is run by hand keeps them until the new ones are
 complete. A killed stage never leaves a partial file under the final name.
@@ -20,7 +20,7 @@ def new_outputs(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
 
     These replace ``paths`` when the block ends without an error; after an error ``paths`` are unchanged. Files are
     flushed to the disk first, so that a power cut leaves no empty file, unless ``flush`` is false. If the process is
-    killed during the replacement, some outputs are old and some are new, each of them is complete, and at most one
+    killed during the replacement, some outputs are old and some are new, but each of them is complete; at most one
     folder is missing. The next run removes any leftovers.
 
     Raises:
@@ -46,7 +46,7 @@ def new_outputs(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it replaces ``path`` as in :func:`new_outputs`."""
+    """Yield an empty folder to fill. It replaces ``path`` as in :func:`new_outputs`."""
     with new_outputs(path) as [partial]:
         partial.mkdir()
         yield partial

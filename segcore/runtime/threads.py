@@ -61,8 +61,10 @@ def _quota(cgroup: Path) -> float:
     return inf
 
 
-def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Generator[B]:
-    """Yield ``function(item)`` in the order of ``items``, computed in threads that run only a few items ahead.
+def map_in_order(function: Callable[[A], B], items: Iterable[A], ahead: int | None = None) -> Generator[B]:
+    """Yield ``function(item)`` in the order of ``items``, computed in threads that run ``ahead`` items ahead.
+
+    By default these are four for each thread.
 
     Threads suffice: Pillow releases the interpreter lock while it decodes, resizes and encodes. The threads end
     when the iterator is closed.
@@ -73,7 +75,7 @@ def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Generator[B]
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > 4 * threads:
+                if len(waiting) > (4 * threads if ahead is None else ahead):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,4 +1,4 @@
-"""Pack the predictions of the test frames as the organisers' evaluation of IDD-Lite looks for them.
+"""Pack the predictions of the test frames in the layout that the organisers' evaluation of IDD-Lite reads.
 
 Source: https://github.com/AutoNUE/public-code, evaluation/idd_lite_evaluate_mIoU.py, which reads DRIVE/NAME_label.png.
 """
@@ -14,12 +14,12 @@ from segcore.runtime.outputs import new_outputs
 
 SUBMISSION = Path("data/submission.zip")
 SPLIT = "test"
-TIME = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same predictions give the same bytes
-MODE = 0o100644 << 16  # a plain file that everybody may read, where ZIP has it
+TIME = (1980, 1, 1, 0, 0, 0)  # the time of every file is fixed, so that the same predictions give the same bytes
+MODE = 0o100644 << 16  # a plain file that everybody may read, in the bits that ZIP uses
 
 
 def pack() -> str:
-    """Write the predictions of the test frames to data/submission.zip, and return a line that says so.
+    """Write the predictions of the test frames to data/submission.zip, and return a line for the terminal.
 
     Raises:
         UserError: unless there is one prediction for each test frame, with class ids at its native size, and no other
@@ -32,7 +32,7 @@ def pack() -> str:
     _refuse(rows.keys() - found, len(rows), f"{SPLIT} frames have no prediction")
     _refuse(found - rows.keys(), len(found), f"predictions are of no {SPLIT} frame in {ARRAYS / FRAMES}")
     _check(rows)
-    with new_outputs(SUBMISSION) as [partial], zipfile.ZipFile(partial, "w") as archive:  # not compressed, as PNG is
+    with new_outputs(SUBMISSION) as [partial], zipfile.ZipFile(partial, "w") as archive:  # PNG is compressed already
         for path in sorted(rows):
             entry = zipfile.ZipInfo(path.relative_to(SPLIT).as_posix(), TIME)
             entry.external_attr = MODE
@@ -42,7 +42,7 @@ def pack() -> str:
 
 
 def _refuse(paths: set[Path], total: int, what: str) -> None:
-    """Stop if there are ``paths``, and name a few of their drives."""
+    """Raise if there are any ``paths``, with a few of their drives in the message."""
     if paths:
         drives = sorted({path.parent.name for path in paths})
         shown = ", ".join(drives[:5]) + (", …" if drives[5:] else "")
@@ -53,7 +53,7 @@ def _refuse(paths: set[Path], total: int, what: str) -> None:
 
 
 def _check(rows: dict[Path, Row]) -> None:
-    """Read every prediction, and stop if any is not an 8-bit grey PNG of class ids at its frame's size."""
+    """Read every prediction, and raise if any is not an 8-bit grey PNG of class ids at its frame's size."""
     reasons = []
     for path, row in rows.items():
         try:

@@ -16,6 +16,7 @@ from PIL import Image
 from segcore.dataset.classes import CLASSES
 from segcore.predict import video
 from segcore.predict.command import Options, predict
+from segcore.predict.table import Table
 from segcore.runtime.errors import UserError
 from tests.support.running import ROOT, assert_fails, heed_signals, wait_until
 from tests.support.tiny import contents
@@ -69,7 +70,8 @@ def test_the_table_has_the_share_of_each_class():
     for row in rows():
         label = ids(row["output"])
         assert [row[name] for name in CLASSES] == [f"{np.mean(label == i):.4f}" for i in range(len(CLASSES))]
-    assert {row["input"] for row in rows()} == {"in/a.png", "in/sub/b_1_image.jpg", "in/sub/c.bmp"}
+    names = ("in/a.png", "in/sub/b_1_image.jpg", "in/sub/c.bmp")
+    assert {row["input"] for row in rows()} == {str(Path(name).absolute()) for name in names}
     assert len({row["model"] for row in rows()}) == 1
 
 
@@ -134,7 +136,7 @@ def test_outputs_of_a_different_model_are_not_replaced_unasked():
     before = contents(OUT)
     save_tiny_model(Path("other.safetensors"), mean=[0.9] * 3)
     for changes in ({"model": Path("other.safetensors")}, {"tile": True}):
-        with pytest.raises(UserError, match=r"out/a_label\.png is of the model .*--force replaces it"):
+        with pytest.raises(UserError, match=r"out/a_label\.png was made by the model .*--force replaces it"):
             run(**changes)
         assert contents(OUT) == before
     run(model=Path("other.safetensors"), force=True)
@@ -149,7 +151,58 @@ def test_files_of_somebody_else_are_not_replaced_unasked():
     assert contents(OUT) == {"a_label.png": b"mine"}
 
 
-@pytest.mark.parametrize("content", ["a,b\n1,2\n", "output,input,model\n", "hello\n"])
+def test_the_outputs_of_a_different_picture_are_not_taken_for_this_one_s():
+    run()
+    before = contents(OUT)
+    Path("other").mkdir()
+    Image.new("RGB", (8, 8)).save("other/a.png")
+    os.utime("other/a.png", (1e9, 1e9))
+    with pytest.raises(UserError, match=r"out/a_label\.png is the prediction of .*/in/a\.png, not of other/a\.png"):
+        run("other")
+    assert contents(OUT) == before
+    run("other", force=True)
+    assert ids("a_label.png").shape == (8, 8)
+
+
+def test_confidence_of_an_earlier_model_does_not_stay():
+    run(confidence=True)
+    save_tiny_model(MODEL, mean=[0.9] * 3)
+    run(force=True)
+    assert not list(OUT.rglob("*_confidence.png"))
+
+
+def test_a_legend_that_is_there_stays():
+    OUT.mkdir()
+    (OUT / "legend.png").write_text("mine")
+    run()
+    assert (OUT / "legend.png").read_text() == "mine"
+
+
+def test_names_may_be_any_bytes():
+    name = os.fsdecode(b"in/caf\xe9.png")
+    shutil.copy("in/a.png", name)
+    run()
+    before = contents(OUT)
+    assert len(list(OUT.glob("*_label.png"))) == 2
+    run()
+    assert contents(OUT) == before
+
+
+def test_two_runs_into_one_folder(monkeypatch):
+    OUT.mkdir()
+    with Table(OUT).open(), pytest.raises(UserError, match="a different process predicts into out"):
+        run()
+    run()
+
+
+def test_a_link_that_leads_nowhere_is_named_in_the_end():
+    Path("in/b.png").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"in/b\.png: unreadable \(No such file or directory\)"):
+        run()
+    assert len(rows()) == 3
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "output,input,model\n", "hello\n", "hello", 'a,"' + "b" * 200_000])
 def test_a_different_table_is_not_replaced(content):
     OUT.mkdir()
     (OUT / "predictions.csv").write_text(content)
@@ -202,9 +255,10 @@ def test_a_tiled_picture_of_equal_windows_is_predicted_like_one_of_them():
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_text("hello"), "not a complete"),
+        (lambda path: path.write_text("hello"), "neither a safetensors file nor an .onnx of this pipeline"),
+        (lambda path: path.write_bytes(b"\x10\0\0\0\0\0\0\0{}"), "not a complete safetensors file"),
         (lambda path: save_tiny_model(path, classes=["road"]), r"made for the classes \['road'\]"),
-        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.unlink(), "erfnet.safetensors: no such file"),
     ],
 )
 def test_a_bad_model_is_refused_before_any_work(write, message):

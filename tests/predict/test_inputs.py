@@ -1,5 +1,6 @@
 """Which files are predicted, and where to."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,23 @@ def test_a_folder_without_pictures_is_refused():
     make("in/a.txt")
     with pytest.raises(UserError, match=r"no picture or video in in; passed over: 1 \.txt"):
         find("in")
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(monkeypatch):
+    make("in/a.png", "in/sub/b.png")
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        find("in")
+
+
+def test_a_link_that_leads_nowhere_is_an_input():
+    make("in/a.png")
+    Path("in/b.png").symlink_to("nowhere")
+    assert [found.name for found in find("in")] == ["a", "b"]

@@ -63,6 +63,8 @@ def test_grey_of_8_and_of_16_bits_look_the_same(tmp_path):
     for name in ("16.png", "16.tif"):
         Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / name)
         assert np.array_equal(read(tmp_path / name), expected)
+    (tmp_path / "16.pgm").write_bytes(b"P5 16 16 65535\n" + (grey.astype(">u2") * 257).tobytes())
+    assert np.array_equal(read(tmp_path / "16.pgm"), expected)
     assert np.array_equal(read(tmp_path / "8.png"), expected)
 
 
@@ -83,8 +85,14 @@ def test_the_first_page_is_read(tmp_path, pixels):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_of_32_bits_are_refused(tmp_path, mode):
     Image.new(mode, (4, 4)).save(tmp_path / "a.tif")
-    with pytest.raises(Unreadable, match="nothing says which is white"):
+    with pytest.raises(Unreadable, match="32-bit numbers of unknown range"):
         read_picture(tmp_path / "a.tif")
+
+
+def test_a_picture_that_is_too_wide_for_a_jpeg_is_refused(tmp_path):
+    Image.new("1", (65_501, 1)).save(tmp_path / "a.png")
+    with pytest.raises(Unreadable, match="more than 65,500 pixels wide or high"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_damaged_files(tmp_path, pixels):
