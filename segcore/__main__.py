@@ -9,7 +9,7 @@ from segcore.files.model import MODEL
 from segcore.repository.git import GitError
 from segcore.runtime import console
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask about results and models.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask about results and models, and use models.")
 
 Base = Annotated[str, typer.Argument(help="A commit or experiment.", show_default="where this branch left main")]
 
@@ -114,7 +114,8 @@ def predict(
     legend.png, with the colours.
 
     Pictures and videos that have results in OUT are skipped, unless they are
-    newer than their results.
+    newer than their results. Results of a different model or picture are
+    replaced only with --force.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute, read and write.

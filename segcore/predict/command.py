@@ -20,7 +20,7 @@ from segcore.predict import video
 from segcore.predict.engine import Engine, NetworkEngine, OnnxEngine, Predicted, Prepared
 from segcore.predict.inputs import Input, find_inputs, passed_over
 from segcore.predict.pictures import read_picture, write_picture
-from segcore.predict.table import Table
+from segcore.predict.table import LEGEND, Table
 from segcore.predict.video_reader import import_av
 from segcore.repository.dvc import explain
 from segcore.repository.git import find_commit
@@ -29,7 +29,7 @@ from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
 from segcore.runtime.threads import map_in_order, thread_count
 
-LEGEND, LEGEND_WIDTH = "legend.png", 640
+LEGEND_WIDTH = 640
 
 
 class Options(NamedTuple):
@@ -50,6 +50,8 @@ def predict(given: list[Path], options: Options) -> None:
         UserError: before any work, if an input, an output or the model is refused; after it, if some inputs could not
             be read.
     """
+    if options.out.exists() and not options.out.is_dir():
+        raise UserError(f"--out: {options.out} is not a folder")
     inputs, others = find_inputs(given, options.out, options.confidence)
     table = Table(options.out)
     with _model_file(options.model, options.rev) as file:
@@ -101,7 +103,7 @@ class Work:
             prepared = (Prepared(None, frame, self._engine.prepare(frame)) for frame in frames)
             predicted = self._engine.predict(prepared)
             total = video.frame_count(found.path)
-            for _, picture, ids, _ in console.progress(predicted, total, f"predict {found.path.name}"):
+            for _, picture, ids, _ in console.progress(predicted, total, f"predict frames of {found.path.name}"):
                 np.add(pixels, count_classes(ids), out=pixels)
                 yield overlay(picture, ids)
 
@@ -182,8 +184,8 @@ def _time(path: Path) -> int:
 def _model_file(model: Path, rev: str) -> Iterator[Path]:
     """Yield the path of the model: ``model`` itself, or a copy of it at ``rev`` from DVC's cache or remote."""
     if not rev:
-        if not model.exists():
-            raise UserError(f"--model: {model}: no such file")
+        if not model.is_file():
+            raise UserError(f"--model: {model}: no such file; `dvc repro` makes it, or `dvc pull` gets it")
         yield model
         return
     from dvc.api import DVCFileSystem
@@ -194,7 +196,10 @@ def _model_file(model: Path, rev: str) -> Iterator[Path]:
         try:
             DVCFileSystem(rev=commit).get_file(model.as_posix(), str(file))
         except Exception as error:  # DVC also passes on those of its libraries
-            raise UserError(f"{model} of {rev} cannot be read: {explain(error)}") from None
+            raise UserError(
+                f"{model} of {rev} cannot be read: {explain(error)}; if a remote has it, "
+                f"`dvc fetch --remote NAME` gets it after `git checkout {rev}`"
+            ) from None
         yield file
 
 
@@ -206,7 +211,7 @@ def _engine(file: Path, options: Options) -> Engine:
     if not is_safetensors and options.tile:
         raise UserError(f"--tile blends scores, and {options.model} gives none; use the .safetensors it was made from")
     if not is_safetensors:
-        return OnnxEngine(OnnxModel(file))
+        return OnnxEngine(OnnxModel(file), options.confidence)
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(file, where)

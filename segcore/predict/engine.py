@@ -78,8 +78,8 @@ class NetworkEngine:
 class OnnxEngine:
     """An ONNX file of this pipeline, which resizes by itself."""
 
-    def __init__(self, model: OnnxModel) -> None:
-        self._model = model
+    def __init__(self, model: OnnxModel, with_confidence: bool) -> None:
+        self._model, self._with_confidence = model, with_confidence
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
         return np.asarray(picture)
@@ -87,4 +87,4 @@ class OnnxEngine:
     def predict(self, pictures: Iterable[Prepared]) -> Iterator[Predicted]:
         for key, picture, pixels in pictures:
             [ids], [sure] = self._model.run(pixels[None])
-            yield Predicted(key, picture, ids, sure)
+            yield Predicted(key, picture, ids, sure if self._with_confidence else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from segcore.predict import video
+from segcore.predict.table import LEGEND, NAME, Table
 from segcore.runtime.errors import UserError
 
 # Suffixes of the usual formats, for the search in folders. A file that is given itself may have any format of Pillow.
@@ -32,6 +33,18 @@ class Input(NamedTuple):
         if self.is_video:
             return [f"{self.name}_overlay.mp4"]
         return [f"{self.name}_label.png", f"{self.name}_overlay.jpg", *[f"{self.name}_confidence.png"] * confidence]
+
+
+def written_to(folder: Path) -> set[str]:
+    """Return the paths, relative to ``folder``, of all that predict has written there by its table."""
+    try:
+        outputs = Table(folder).outputs()
+    except UserError:
+        return set()  # a table of somebody else
+    if not outputs:
+        return set()
+    names = [output.removesuffix("_label.png") for output in outputs]
+    return {*outputs, *(path for name in names for path in Input(Path(), name).outputs(True)), NAME, LEGEND}
 
 
 def find_inputs(given: Iterable[Path], out: Path, confidence: bool) -> tuple[list[Input], Counter[str]]:
@@ -71,14 +84,20 @@ def passed_over(others: Counter[str]) -> str:
 
 
 def _walk(root: Path, out: Path) -> Iterator[Path]:
-    """Yield the files below ``root``. Links to folders are followed, and each folder is visited once."""
+    """Yield the files below ``root``. Links to folders are followed, and each folder is visited once.
+
+    Hidden files, ``out`` and the results of earlier runs are left out.
+    """
     seen: set[Path] = set()
+    results: set[Path] = set()
     for name, folders, files in os.walk(root, onerror=_fail, followlinks=True):
         folder = Path(name)
         seen.add(folder.resolve())
         inside = {child: (folder / child).resolve() for child in folders if not child.startswith(".")}
         folders[:] = [child for child, real in inside.items() if real != out and real not in seen]
-        yield from (folder / file for file in files if not file.startswith("."))
+        results |= {(folder / output).resolve() for output in written_to(folder)}
+        shown = [folder / file for file in files if not file.startswith(".")]
+        yield from (file for file in shown if file.resolve() not in results)
 
 
 def _fail(error: OSError) -> NoReturn:
@@ -93,8 +112,8 @@ def _check_outputs(inputs: list[Input], out: Path, confidence: bool) -> list[Inp
         first = by_output.setdefault(output, found)
         if first.path.resolve() != found.path.resolve():
             raise UserError(
-                f"{first.path} and {found.path} would both be predicted to {out / output}; predict one of them with a "
-                "different --out"
+                f"{first.path} and {found.path} would both be predicted to {out / output}; rename one, or predict them "
+                "with different --out"
             )
     paths = {found.path.resolve() for found in inputs}
     for found in by_output.values():

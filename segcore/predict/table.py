@@ -15,6 +15,7 @@ from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
 
 NAME = "predictions.csv"
+LEGEND = "legend.png"  # beside it
 COLUMNS = ("output", "input", "model", *CLASSES)
 ENCODING, ERRORS = "utf-8", "surrogateescape"  # the names of files may be any bytes
 
@@ -39,6 +40,10 @@ class Table:
             known = False
         if not known:
             raise UserError(f"{self.path}: not the table that predict writes; choose a different --out, or remove it")
+
+    def outputs(self) -> list[str]:
+        """Return the outputs that the table lists."""
+        return list(self._rows)
 
     def maker(self, output: str) -> tuple[str, str] | None:
         """Return the input that an output is of and the model that made it, ``None`` if the table does not list it."""

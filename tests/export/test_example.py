@@ -24,14 +24,16 @@ for name in ("torch", "segcore", "onnx", "pandas"):
 @pytest.mark.slow
 def test_the_example_labels_a_picture_and_draws_an_overlay(tmp_path):
     [program] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.DOTALL)
-    file = save_random(tmp_path / "data/model/erfnet.onnx")
+    file = save_random(tmp_path / "erfnet.onnx")
     picture = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "street.png")
+    turned = Image.Exif()
+    turned[274] = 6  # a camera that was turned; the picture is shown upright
+    Image.fromarray(np.ascontiguousarray(np.rot90(picture))).save(tmp_path / "street.png", exif=turned)
     command = [sys.executable, "-c", textwrap.dedent(BLOCKED) + program, "street.png"]
     environment = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert {path.name for path in tmp_path.iterdir()} == {"data", "street.png", "label.png", "overlay.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"erfnet.onnx", "street.png", "label.png", "overlay.png"}
     [expected], _ = OnnxModel(file).run(picture[None])
     with Image.open(tmp_path / "label.png") as label, Image.open(tmp_path / "overlay.png") as overlay:
         assert label.mode == "L" and np.mean(np.asarray(label) == expected) > 0.999

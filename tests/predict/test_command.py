@@ -222,6 +222,13 @@ def test_a_line_that_a_kill_cut_short_is_predicted_again():
     assert contents(OUT) == before
 
 
+def test_a_file_is_no_folder_for_outputs():
+    OUT.write_text("mine")
+    with pytest.raises(UserError, match="--out: out is not a folder"):
+        run()
+    assert OUT.read_text() == "mine"
+
+
 def test_bad_files_are_named_in_the_end_and_the_others_are_done():
     Path("in/bad.png").write_bytes(Path("in/a.png").read_bytes()[:99])
     Path("in/text.jpg").write_text("hello")
@@ -258,7 +265,8 @@ def test_a_tiled_picture_of_equal_windows_is_predicted_like_one_of_them():
         (lambda path: path.write_text("hello"), "neither a safetensors file nor an .onnx of this pipeline"),
         (lambda path: path.write_bytes(b"\x10\0\0\0\0\0\0\0{}"), "not a complete safetensors file"),
         (lambda path: save_tiny_model(path, classes=["road"]), r"made for the classes \['road'\]"),
-        (lambda path: path.unlink(), "erfnet.safetensors: no such file"),
+        (lambda path: path.unlink(), "erfnet.safetensors: no such file; `dvc repro` makes it"),
+        (lambda path: path.unlink() or path.mkdir(), "erfnet.safetensors: no such file"),
     ],
 )
 def test_a_bad_model_is_refused_before_any_work(write, message):

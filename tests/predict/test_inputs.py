@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segcore.predict.inputs import Input, find_inputs, passed_over
+from segcore.predict.table import Table
 from segcore.runtime.errors import UserError
 
 OUT = Path("out")
@@ -61,6 +63,19 @@ def test_other_files_are_passed_over_and_counted():
 def test_the_folder_of_the_outputs_is_no_input():
     make("in/a.png", "in/out/a_overlay.jpg")
     assert [found.name for found in find("in", out=Path("in/out"))] == ["a"]
+
+
+def test_results_of_an_earlier_run_are_no_input():
+    make(
+        "in/a.png", "in/legend.png", "in/old/sub/a_label.png", "in/old/sub/a_overlay.jpg", "in/old/sub/a_confidence.png"
+    )
+    make("in/old/clip_overlay.mp4", "in/old/legend.png", "in/old/mine.png", "in/more/predictions.csv", "in/more/b.png")
+    table = Table(Path("in/old"))
+    with table.open():
+        for output in ("sub/a_label.png", "clip_overlay.mp4"):
+            table.add(output, Path("a.png"), "model", np.ones(7))
+    Path("in/more/predictions.csv").write_text("a different table\n")
+    assert [found.name for found in find("in")] == ["a", "legend", "more/b", "old/mine"]
 
 
 def test_links_to_folders_are_followed_once():
