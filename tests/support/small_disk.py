@@ -11,8 +11,8 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[int | None]:
-    """Mount a tmpfs of 64 MB at ``folder``, seen by one process only; give its id, or None if not allowed."""
-    script = 'mount -t tmpfs -o size=64m none "$0" && echo mounted && exec cat'
+    """Mount a tmpfs of 128 MB at ``folder``, seen by one process only; give its id, or None if not allowed."""
+    script = 'mount -t tmpfs -o size=128m none "$0" && echo mounted && exec cat'
     if shutil.which("unshare") is None:
         yield None
         return

@@ -12,7 +12,7 @@ from tests.support.workspace import ROOT
 def test_plots_show_draws_all_of_them_and_nothing_else(finished, tmp_path):
     finished.dvc("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text()
-    titles = {"loss", "learning rate", "validation mIoU", "IoU per class"}
+    titles = {"loss", "learning rate", "validation mIoU", "IoU per class", "accuracy by confidence"}
     assert all(f'"text": "{title}"' in page for title in titles)
     assert page.count('"$schema"') == len(titles) + 1  # and the confusion matrix
     assert "share of each true class" in page

@@ -121,9 +121,8 @@ def test_elsewhere_the_lines_get_the_models(team):
     assert weight(root / "old.safetensors") == [1, 1, 1]
     assert (root / "erfnet.onnx").read_text() == "model 1"
 
-    (root / "data").mkdir()
-    declare, imports, update = "REPO=" + SERVER, *in_dvc.splitlines()
-    team.run(team.elsewhere, f"{declare}\n{imports}")
+    declare, *imports, update = "REPO=" + SERVER, *in_dvc.splitlines()
+    team.run(team.elsewhere, "\n".join([declare, *imports]))
     assert weight(root / "data/erfnet.safetensors") == [1, 1, 1]
     team.run(team.elsewhere, update)
     assert weight(root / "data/erfnet.safetensors") == [2, 2, 2]
