@@ -1,11 +1,7 @@
 """`python -m segcore predict`, with a tiny network."""
 
-import csv
 import os
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,34 +14,20 @@ from segcore.predict import video
 from segcore.predict.command import Options, predict
 from segcore.predict.table import Table
 from segcore.runtime.errors import UserError
-from tests.support.running import ROOT, assert_fails, heed_signals, wait_until
+from tests.support.predict_inputs import MODEL, OUT, rows, write_inputs
 from tests.support.tiny import contents
 from tests.support.tiny_model import SIZE, save_tiny_model
-
-MODEL = Path("erfnet.safetensors")
-OUT = Path("out")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder with a model and three pictures of different sizes."""
     monkeypatch.chdir(tmp_path)
-    save_tiny_model(MODEL)
-    rng = np.random.default_rng(1)
-    for name, size in {"in/a.png": (50, 70), "in/sub/b_1_image.jpg": (32, 64), "in/sub/c.bmp": (20, 90)}.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(name)
-    return tmp_path
+    write_inputs()
 
 
 def run(*given, **changes):
     options = Options(OUT, MODEL, "", confidence=False, tile=False, force=False)
     predict([Path(name) for name in given or ["in"]], options._replace(**changes))
-
-
-def rows():
-    with (OUT / "predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def ids(name):
@@ -303,67 +285,3 @@ def test_a_video_without_pyav_is_refused_before_any_work(monkeypatch):
     with pytest.raises(UserError, match="videos need PyAV: run `pip install av`"):
         run("in")
     assert not OUT.exists()
-
-
-def start(*arguments, file_limit=None):
-    def prepare():
-        heed_signals()
-        if file_limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "segcore", "predict", "in", "--out", "out", "--model", str(MODEL), *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare,
-    )  # fmt: skip
-
-
-def wait(process):
-    stdout, stderr = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
-def not_partial():
-    return {name: content for name, content in contents(OUT).items() if not name.endswith(".partial")}
-
-
-@pytest.mark.slow
-def test_a_full_disk_ends_with_a_message_and_the_same_command_goes_on():
-    noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    Image.fromarray(noise).save("in/z.png")
-    assert_fails(wait(start(file_limit=10_000)), "File too large")
-    assert contents(OUT) == not_partial()
-    done = wait(start())
-    assert done.returncode == 0, done.stderr
-    assert len(rows()) == 4
-
-
-@pytest.mark.slow
-def test_the_command_says_which_file_is_bad():
-    Path("in/bad.png").write_text("hello")
-    assert_fails(wait(start()), "1 of 4 were not predicted:\nin/bad.png: not a picture that Pillow can read")
-    assert len(rows()) == 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_after_a_signal_every_output_is_whole_and_the_same_command_goes_on(number):
-    for i in range(400):
-        shutil.copy("in/a.png", f"in/{i}.png")
-    run()
-    undisturbed = contents(OUT)
-    shutil.rmtree(OUT)
-    process = start()
-    wait_until(lambda: len(list(OUT.glob("*_label.png"))) > 20)
-    process.send_signal(number)
-    done = wait(process)
-    left = not_partial()
-    assert 20 < len(left) < len(undisturbed)
-    assert all(content == undisturbed[name] for name, content in left.items() if name != "predictions.csv")
-    if number == signal.SIGINT:
-        assert done.stderr.splitlines()[-1].startswith("stopped by SIGINT")
-        assert contents(OUT) == left
-    again = wait(start())
-    assert again.returncode == 0, again.stderr
-    assert ", 0 of them" not in again.stderr.splitlines()[0]
-    assert not_partial() == undisturbed
