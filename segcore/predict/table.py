@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +32,14 @@ class Table:
         """
         self.path = folder / NAME
         self._adding = Lock()
-        text = self.path.read_text(ENCODING, ERRORS) if self.path.exists() else ""
+        self._read()
+
+    def _read(self) -> None:
+        text = self.path.read_bytes().decode(ENCODING, ERRORS) if self.path.exists() else ""
         try:
-            head, *lines = csv.reader(text[: text.rfind("\n") + 1].splitlines()) if text else [list(COLUMNS)]
+            head, *lines = (
+                csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")) if text else [list(COLUMNS)]
+            )
             self._rows = {output: (output, source, model, *rest) for output, source, model, *rest in lines}
             known = tuple(head) == COLUMNS and all(len(row) == len(COLUMNS) for row in self._rows.values())
         except (csv.Error, ValueError):
@@ -57,6 +63,7 @@ class Table:
             UserError: if a different process writes it.
         """
         with _locked(self.path.parent):
+            self._read()  # again, because a different process may have added rows before the lock
             self._write()
             with self.path.open("a", encoding=ENCODING, errors=ERRORS, newline="") as self._file:
                 try:

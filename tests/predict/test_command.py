@@ -160,9 +160,9 @@ def test_a_legend_that_is_there_stays():
     assert (OUT / "legend.png").read_text() == "mine"
 
 
-def test_names_may_be_any_bytes():
-    name = os.fsdecode(b"in/caf\xe9.png")
-    shutil.copy("in/a.png", name)
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"a\r\nb", "a\u2028b".encode(), b'"a", b', b"a\x1cb"])
+def test_names_may_be_any_bytes(name):
+    shutil.copy("in/a.png", b"in/" + name + b".png")
     run()
     before = contents(OUT)
     assert len(list(OUT.glob("*_label.png"))) == 2
@@ -175,6 +175,16 @@ def test_two_runs_into_one_folder(monkeypatch):
     with Table(OUT).open(), pytest.raises(UserError, match="a different process predicts into out"):
         run()
     run()
+
+
+def test_rows_that_a_different_run_added_meanwhile_are_kept():
+    OUT.mkdir()
+    early = Table(OUT)
+    run()
+    expected = contents(OUT)
+    with early.open():
+        pass
+    assert contents(OUT) == expected
 
 
 def test_a_link_that_leads_nowhere_is_named_in_the_end():

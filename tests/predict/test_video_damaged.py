@@ -67,7 +67,7 @@ def test_a_cut_anywhere_is_found(name, share, tmp_path):
 
 
 def test_a_trimmed_video_is_not_taken_for_damaged(tmp_path):
-    """What a phone trims stays in the file, and an edit list says what to leave out."""
+    """A phone keeps the trimmed frames in the file, and an edit list says which ones to leave out."""
     whole = make(tmp_path / "a.mp4", plain(COLOURS), bf="0")
     with av.open(str(whole)) as source, av.open(str(tmp_path / "b.mp4"), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
