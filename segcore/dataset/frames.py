@@ -1,7 +1,7 @@
-"""The layout of IDD-Lite on disk, as published, and the frames in it.
+"""The layout of frames and labels in data/raw and data/native, which is that of IDD-Lite, and the frames in it.
 
-``leftImg8bit/SPLIT/DRIVE/NAME_image.jpg`` for train, val and test; ``gtFine/SPLIT/DRIVE/NAME_label.png`` for train and
-val.
+``leftImg8bit/SPLIT/DRIVE/NAME_image.jpg``, or ``.png``, for train, val and test; ``gtFine/SPLIT/DRIVE/NAME_label.png``
+for train and val.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pathlib import Path
 
 SPLITS = ("train", "val", "test")
 LABELLED = ("train", "val")  # the splits with ground truth
+SUFFIXES = (".jpg", ".png")  # of the pictures
 MAX_PIXELS = 16_000_000  # IDD-Lite's frames have 72,640; a small file can claim enough to exhaust the memory
 
 
@@ -31,10 +32,9 @@ class Frame:
     def __str__(self) -> str:
         return f"{self.drive}/{self.name}"
 
-    @property
-    def image(self) -> Path:
-        """Path of its JPEG."""
-        return Path("leftImg8bit", self.split, self.drive, f"{self.name}_image.jpg")
+    def image(self, suffix: str) -> Path:
+        """Return the path of its picture, a ``.jpg`` or a ``.png``."""
+        return Path("leftImg8bit", self.split, self.drive, f"{self.name}_image{suffix}")
 
     @property
     def label(self) -> Path:
@@ -48,7 +48,17 @@ class Frame:
 
 
 def list_frames(root: Path, split: str) -> list[Frame]:
-    """Return the frames of ``split`` that have a JPEG below ``root``, sorted by drive and name as text."""
-    files = (root / "leftImg8bit" / split).glob("*/*_image.jpg")
-    frames = [Frame(split, file.parent.name, file.name.removesuffix("_image.jpg")) for file in files]
+    """Return the frames of ``split`` that have a picture below ``root``, sorted by drive and name as text."""
+    files = (root / "leftImg8bit" / split).glob("*/*_image.*")
+    frames = {
+        Frame(split, file.parent.name, file.name.removesuffix(f"_image{file.suffix}"))
+        for file in files
+        if file.suffix in SUFFIXES
+    }
     return sorted(frames, key=lambda frame: (frame.drive, frame.name))
+
+
+def find_image(root: Path, frame: Frame) -> Path:
+    """Return the path of the picture of ``frame`` below ``root``; that of a JPEG if there is none."""
+    paths = [root / frame.image(suffix) for suffix in SUFFIXES]
+    return next((path for path in paths if path.exists()), paths[0])
