@@ -55,6 +55,12 @@ class Dataset(Strict):
         """Colours of the classes in the order of their ids."""
         return list(self.classes.values())
 
+    def terms(self, started_from_weights: bool) -> str:
+        """Return the licence of the frames and what it means for weights, which may have started from others'."""
+        if not started_from_weights:
+            return self.licence.terms
+        return f"{self.licence.terms} The weights that training started from have terms of their own, which apply, too."
+
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
     """Write dataset.json."""
