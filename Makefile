@@ -50,6 +50,7 @@ sample: install  ## run two epochs on the built-in sample in a temporary folder,
 	    echo "git config --file .git/more --add $$twice VALUE && git config include.path more" >&2; exit 1; \
 	fi
 	$(BIN)/python -m dvc exp run --temp --force --name=sample --set-param fetch.source=data/sample.tar.gz --set-param fetch.sha256=null \
+	    --set-param fetch.dataset=data/sets/idd_lite.yaml \
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
 	@$(BIN)/python -m dvc metrics diff --all HEAD sample
 
@@ -66,8 +67,7 @@ data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz,
 	@if [[ -n $$URL ]]; then $(BIN)/python -m dvc get-url --force "$$URL" data/idd-lite.tar.gz; \
 	elif [[ -z $$ARCHIVE ]]; then \
 	    echo "which archive? make data ARCHIVE=/path/to/the.tar.gz, or make data URL='https://...'" >&2; exit 1; \
-	elif [[ ! $$ARCHIVE -ef data/idd-lite.tar.gz ]]; then \
-	    cp --remove-destination "$$ARCHIVE" data/idd-lite.tar.gz; \
+	else cp -- "$$ARCHIVE" data/idd-lite.tar.gz.copy && mv --force data/idd-lite.tar.gz.copy data/idd-lite.tar.gz; \
 	fi
 	$(BIN)/python -m dvc add data/idd-lite.tar.gz
 	@echo 'now: dvc exp run -S fetch.source=data/idd-lite.tar.gz'

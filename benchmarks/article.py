@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
-from segcore.dataset.classes import CLASSES, VOID
-from segcore.dataset.frames import list_frames
+from segcore.dataset.classes import VOID
+from segcore.dataset.frames import find_image, list_frames
 from segcore.network.erfnet import ERFNet
 
 BATCH_SIZE, WORKERS, LEARNING_RATE, SHIFT = 2, 4, 5e-4, 2
@@ -35,7 +35,7 @@ class Frames(Dataset):
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         frame = self.frames[i]
-        image = Image.open(self.raw / frame.image).convert("RGB").resize(SIZE, Image.Resampling.BILINEAR)
+        image = Image.open(find_image(self.raw, frame)).convert("RGB").resize(SIZE, Image.Resampling.BILINEAR)
         label = Image.open(self.raw / frame.label).resize(SIZE, Image.Resampling.NEAREST)
         if random.random() < 0.5:
             image, label = (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture in (image, label))
@@ -55,11 +55,11 @@ def batches(raw: Path) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 class Loop:
-    """The network, its optimizer and a step of training."""
+    """The network, its optimizer and a step of training; ``weights`` are those of the classes."""
 
     def __init__(self, weights: Tensor, device: torch.device) -> None:
         self.device, self.weights = device, weights.to(device)
-        self.model = ERFNet(len(CLASSES), encoder_only=False).to(device).train()
+        self.model = ERFNet(len(weights), encoder_only=False).to(device).train()
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
 
     def step(self, images: Tensor, labels: Tensor) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
-CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/random_start.yaml")
+CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/random_start.yaml", "data/sets")
 
 
 class Checkout:
@@ -20,7 +20,7 @@ class Checkout:
         """Copy the code to ``root``, and let fetch read the archive ``source``."""
         self.root = root
         self._params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        self._params["fetch"] = {"source": str(source.absolute()), "sha256": None}
+        self._params["fetch"] |= {"source": str(source.absolute()), "sha256": None}
         for name in CODE:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_dir():

@@ -1,7 +1,7 @@
 """Fetch from thousands of damaged archives: each must be accepted, or refused with a message, at a small cost.
 
 The stage runs in a process with hard limits on address space, file size and time, in a folder with canary files around
-the output. The limits of :mod:`segcore.fetch.members` are lowered there, so that small archives reach them.
+the output. The limits of an archive are low, so that small ones reach them.
 """
 
 import contextlib
@@ -26,21 +26,24 @@ from PIL import Image
 
 from benchmarks.mutations import hostile_archive
 from segcore.dataset.frames import LABELLED, Frame
-from segcore.fetch import archive, members
+from segcore.fetch import archive
+from segcore.fetch.members import Limits
+from segcore.files.description import SETS, read_description
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from stages import fetch
 
-LIMITS = {"MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18}
-DISK = LIMITS["MAX_TOTAL"]
+LIMITS = Limits(members=200, total=1 << 20)
+DATASET = Path(__file__).parents[1] / SETS / "idd_lite.yaml"
+DESCRIPTION = read_description(DATASET)
 MEMORY = 96 << 20  # more than before the archive: a picture of frames.MAX_PIXELS and its bytes
 SECONDS = 20
-OLD = {"data/raw/old": b"what was there before", "canary": b"1", "data/canary": b"2", "params.yaml": b""}
+OLD = {"data/raw/old": b"what was there before", "canary": b"1", "data/canary": b"2"}
 # Messages of a failing file system or a lack of memory, which no archive may cause.
 OFFENCES = ("Cannot allocate", "unreadable ()", "File too large", "No space", "Permission denied", "No such file")
 
 
-Unpack = Callable[[Path, Path, archive.Place], None]
+Unpack = Callable[[Path, Path, archive.Place, Limits], None]
 
 
 class Outcome(NamedTuple):
@@ -75,7 +78,7 @@ def main(
     for said, times in kinds.most_common():
         print(f"{times:7,}  {said}")
     print(f"largest: {worst['seconds']:.2f} s, {worst['memory'] / 1e6:.1f} MB of memory more than before, ", end="")
-    print(f"{worst['disk']:,} bytes on disk (limit {DISK:,})")
+    print(f"{worst['disk']:,} bytes on disk (limit {LIMITS.total:,})")
     if offenders:
         sys.exit(1)
 
@@ -85,7 +88,7 @@ def data_set() -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for number, (split, drive) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
         frame = Frame(split, drive, f"{number:06}")
-        files[frame.image.as_posix()] = _encoded(Image.new("RGB", (8, 6), (40 * number, 99, 0)), "JPEG")
+        files[frame.image(".jpg").as_posix()] = _encoded(Image.new("RGB", (8, 6), (40 * number, 99, 0)), "JPEG")
         if split in LABELLED:
             files[frame.label.as_posix()] = _encoded(Image.new("L", (8, 6), number), "PNG")
     return files
@@ -114,7 +117,7 @@ def kind(outcome: Outcome) -> str:
 
 def _plain(text: str) -> str:
     numberless = re.sub(r"\b\d[\d,]*\b", "N", text)
-    return re.sub(r"it (also )?has.*|\(.*\)|(?<=data set in it: ).*|for (leftImg8bit|gtFine).*", "…", numberless)[:110]
+    return re.sub(r"it (also )?has.*|\(.*\)|(?<=data set in it: ).*|for (leftImg8bit|found)/.*", "…", numberless)[:110]
 
 
 class Worker:
@@ -135,8 +138,7 @@ class Worker:
     def fetch(self, name: str, data: bytes) -> Outcome:
         """Run the stage on an archive, and check what it left in the folder."""
         (self._folder / name).write_bytes(data)
-        (self._folder / "params.yaml").write_text(f"fetch: {{source: {name}}}\n")
-        before = OLD | {name: data, "params.yaml": f"fetch: {{source: {name}}}\n".encode()}
+        before = OLD | {name: data}
         self._pipe.send(name)
         try:
             if not self._pipe.poll(SECONDS):
@@ -161,7 +163,7 @@ class Worker:
         beside = {path.name for path in self._folder.parent.iterdir()} - {self._folder.name}
         if changed := {path for path in after.keys() | before.keys() if after.get(path) != before.get(path)} | beside:
             return outcome._replace(said=f"changed or new: {sorted(changed)}", fine=False)
-        if outcome.disk > DISK or outcome.memory > MEMORY:
+        if outcome.disk > LIMITS.total or outcome.memory > MEMORY:
             return outcome._replace(said=f"{outcome.memory:,} B of memory, {outcome.disk:,} B on disk", fine=False)
         return outcome
 
@@ -194,29 +196,27 @@ def serve(pipe: Connection, folder: Path) -> None:
     """Run the stage for each message that comes through ``pipe``, and send the outcome back."""
     os.chdir(folder)
     os.environ["SEGCORE_THREADS"] = "1"
-    for name, value in LIMITS.items():
-        setattr(members, name, value)
     disk: list[int] = []
     archive.unpack = _measured(archive.unpack, disk)
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
     sys.stdout = sys.stderr
     address_space = _status("VmSize") + (512 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMITS["MAX_FILE"], LIMITS["MAX_FILE"]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMITS.total, LIMITS.total))
     while True:
-        pipe.recv()
+        name = pipe.recv()
         disk.clear()
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before, started = _status("VmRSS"), time.monotonic()
-        said, fine = attempt()
+        said, fine = attempt(name)
         seconds, memory = time.monotonic() - started, _status("VmHWM") - before
         pipe.send(Outcome(said, fine, seconds, memory, max(disk, default=0)))
 
 
-def attempt() -> tuple[str, bool]:
-    """Run the stage, and return the message that it prints, and whether that is as it should be."""
+def attempt(name: str) -> tuple[str, bool]:
+    """Run the stage on an archive, and return the message that it prints, and whether that is as it should be."""
     try:
-        fetch.main()
+        fetch.bring(fetch.FetchParams(dataset=str(DATASET), source=name), DESCRIPTION, LIMITS)
     except UserError as error:
         said = str(error)
     except OSError as error:
@@ -231,9 +231,9 @@ def attempt() -> tuple[str, bool]:
 def _measured(unpack: Unpack, disk: list[int]) -> Unpack:
     """Return ``unpack``, which also notes the bytes in its output folder at the end: it only adds to the folder."""
 
-    def run(source: Path, raw: Path, place: archive.Place) -> None:
+    def run(source: Path, raw: Path, place: archive.Place, limits: Limits) -> None:
         try:
-            unpack(source, raw, place)
+            unpack(source, raw, place, limits)
         finally:
             disk.append(sum(_sizes(raw)))
 

@@ -74,7 +74,7 @@ def main(
     predictor = Predictor(model, torch.device("cpu"))
     about = {
         "parameters": sum(parameter.numel() for parameter in predictor.network.parameters()),
-        "multiply-adds": multiply_adds(predictor.network.decoder is None, predictor.size),
+        "multiply-adds": multiply_adds(predictor.network, predictor.size),
         "input": by(predictor.size),
         "files": {file.name: file.stat().st_size for file in (model, *onnx)},
         "load average": [round(load, 1) for load in os.getloadavg()],

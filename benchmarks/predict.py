@@ -17,7 +17,7 @@ import typer
 from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
 from benchmarks.throughput import wait
-from segcore.dataset.frames import list_frames
+from segcore.dataset.frames import find_image, list_frames
 from segcore.files.images import NATIVE, read_image
 from segcore.files.model import MODEL
 from segcore.inference.predictor import Predictor
@@ -51,14 +51,14 @@ def enlarge(folder: Path, count: int, factor: int) -> None:
     folder.mkdir()
     found = list_frames(NATIVE, "val")
     for i in range(count):
-        picture = read_image(NATIVE / found[i % len(found)].image)
+        picture = read_image(find_image(NATIVE, found[i % len(found)]))
         picture.resize((picture.width * factor, picture.height * factor)).save(folder / f"{i}.jpg", quality=95)
 
 
 def network(count: int) -> Work:
     """Return the work of the network on ``count`` frames."""
     predictor = make_predictor()
-    images = [read_image(NATIVE / frame.image) for frame in list_frames(NATIVE, "val")]
+    images = [read_image(find_image(NATIVE, frame)) for frame in list_frames(NATIVE, "val")]
     frames = [np.asarray(image.resize(predictor.size[::-1])) for image in images]
 
     def work() -> float:

@@ -48,8 +48,8 @@ def review(
     The default BASE is that of compare.
 
     Reads: what compare reads, and params.yaml, here and in BASE; for the
-    pictures data/native and data/predictions here, and the predictions of
-    BASE in DVC's cache or remote.
+    pictures data/raw/dataset.json, data/native and data/predictions here, and
+    the predictions of BASE in DVC's cache or remote.
 
     Writes: review/report.md and review/report.html, which needs no other
     file and no network.
@@ -111,11 +111,13 @@ def predict(
     NAME_confidence.png (0 to 255); for a video: NAME_overlay.mp4, without
     sound. Pictures in a folder keep their paths below it. Also writes
     predictions.csv, with the share of the pixels of each class, and
-    legend.png, with the colours.
+    legend.png, with the colours: those in the .onnx, or, for a .safetensors,
+    those of the description in data/sets with its classes.
 
     Pictures and videos that have results in OUT are skipped, unless they are
     newer than their results. Results of a different model or picture are
-    replaced only with --force.
+    replaced only with --force. Models with different classes need different
+    folders, unless --force replaces all results.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute, read and write.
@@ -143,11 +145,13 @@ def scores() -> None:
 def submission() -> None:
     """Pack the predictions of the test frames for the organisers of IDD-Lite (docs/submission.md).
 
-    Reads: data/predictions/test and data/arrays/frames.csv.
+    Reads: data/raw/dataset.json, data/predictions/test and
+    data/arrays/frames.csv.
 
     Writes: data/submission.zip.
 
-    Exit code: 0, or 1 if a test frame has no valid prediction.
+    Exit code: 0, or 1 if the data set is not IDD-Lite, or a test frame has no
+    valid prediction.
     """
     from segcore.submission.pack import pack
 

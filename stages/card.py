@@ -10,13 +10,14 @@ CARD = Path("metrics/model-card.md")
 def main() -> None:
     """Write what the model is, what made it, how good it is and where not, and what it is for.
 
-    Reads: data/model/erfnet.safetensors, data/arrays/frames.csv, and
-    evaluate.json, confusion.json, frames.csv and export.json in metrics.
+    Reads: data/raw/dataset.json, data/model/erfnet.safetensors,
+    data/arrays/frames.csv, and evaluate.json, confusion.json, frames.csv and
+    export.json in metrics.
 
     Writes: metrics/model-card.md.
 
-    Parameters: fetch.source, preprocess.validation and export.precision of
-    params.yaml. The parameters of the training are in the model's record.
+    Parameters: preprocess.validation and export.precision of params.yaml. The
+    parameters of the training are in the model's record.
     """
     from segcore.card import detached
     from segcore.card.card import make_card

@@ -10,16 +10,17 @@ PAGE = Path("data/report.html")
 def main() -> None:
     """Write what the data set has in it, and what is odd, as a page that needs no other file and no network.
 
-    Reads: data/arrays, but not stats.json.
+    Reads: data/arrays, but not stats.json, and data/raw/dataset.json.
 
     Writes: data/report.html: frames, drives and native sizes of each split;
     shares of the classes; examples; frames with an unusual mix of classes;
     frames of different splits that are nearly the same.
     """
-    from segcore.describe.report import describe, read_splits
+    from segcore.describe.report import describe
+    from segcore.files.dataset import read_dataset
     from segcore.runtime.outputs import new_outputs
 
-    content = describe(read_splits())
+    content = describe(read_dataset())
     with new_outputs(PAGE) as [page]:
         page.write_text(content, encoding="utf-8")
 

@@ -13,10 +13,11 @@ class EvaluateParams(Strict):
 
 
 def main() -> None:
-    """Predict val and test at native size, and score val by the IDD-Lite protocol.
+    """Predict val and test at native size, and score val by the data set's protocol.
 
     Reads: data/model/erfnet.safetensors, the val and test images and
-    frames.csv of data/arrays, and the ground truth in data/native/gtFine/val.
+    frames.csv of data/arrays, the ground truth in data/native/gtFine/val, and
+    data/raw/dataset.json.
 
     Writes: data/predictions, and evaluate.json, confusion.json, frames.csv
     and calibration.csv in metrics.
@@ -32,10 +33,11 @@ def main() -> None:
         from segcore.evaluate.calibration import Calibration
         from segcore.files import scores as metrics
         from segcore.files.arrays import load_split
+        from segcore.files.dataset import read_dataset
         from segcore.files.images import NATIVE, PREDICTIONS, read_labels, write_labels
         from segcore.files.model import MODEL
         from segcore.files.params import load
-        from segcore.inference.predictor import Predictor, confidence, to_native
+        from segcore.inference.predictor import Predictor, check_classes, confidence, to_native
         from segcore.inference.protocol import Evaluation
         from segcore.network import device
         from segcore.runtime.outputs import new_outputs
@@ -46,7 +48,10 @@ def main() -> None:
     predictor = Predictor(MODEL, where)
     if predictor.precision != predictor.wanted:
         console.say(f"{where} has no {predictor.wanted}: computing in {predictor.precision}")
-    plain, flipped, calibration = Evaluation(), Evaluation(), Calibration()
+    dataset, classes = read_dataset(), predictor.classes
+    check_classes(MODEL, classes, dataset)
+    plain, flipped = (Evaluation(classes, dataset.protocol) for _ in range(2))
+    calibration = Calibration()
     outputs = PREDICTIONS, metrics.SCORES, metrics.CONFUSION, metrics.COUNTS, metrics.CALIBRATION
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
@@ -59,7 +64,7 @@ def main() -> None:
             size = (row.height, row.width)
             prediction = to_native(scores, size).cpu().numpy()
             write_labels(predictions / row.frame.prediction, prediction)
-            truth = read_labels(NATIVE / row.frame.label, (row.width, row.height))
+            truth = read_labels(NATIVE / row.frame.label, (row.width, row.height), len(classes))
             plain.add(row.frame, truth, prediction)
             calibration.add(truth, prediction, confidence(scores, size).cpu().numpy())
             if mirrored is not None:
@@ -72,8 +77,8 @@ def main() -> None:
             write_labels(predictions / row.frame.prediction, prediction)
         more = {"miou_flip": flipped.miou} if flip else {}
         metrics.write_scores(scores_file, plain.scores(**more, ece=calibration.error))
-        metrics.write_confusion(confusion_file, plain.protocol)
-        metrics.write_counts(counts_file, plain.frames)
+        metrics.write_confusion(confusion_file, plain.protocol, classes)
+        metrics.write_counts(counts_file, plain.frames, classes)
         metrics.write_calibration(calibration_file, calibration.rows())
     print(plain.summary())
 

@@ -16,13 +16,12 @@ def main() -> None:
     """Export the model as ONNX, and compare its predictions with the model's.
 
     Reads: data/model/erfnet.safetensors, the val images and frames.csv of
-    data/arrays, and the frames and ground truth of val in data/native; for
-    int8, the train images of data/arrays, too.
+    data/arrays, the frames and ground truth of val in data/native, and
+    data/raw/dataset.json; for int8, the train images of data/arrays, too.
 
     Writes: data/model/erfnet.onnx and metrics/export.json.
 
-    Parameters: section `export` of params.yaml, and fetch.source, on which
-    the licence in the file depends.
+    Parameters: section `export` of params.yaml.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device of the model that
     the file is compared with; SEGCORE_THREADS=N, threads that compute on the
@@ -33,10 +32,11 @@ def main() -> None:
         from segcore.export.model import describe, export
         from segcore.export.quantise import quantise
         from segcore.files.arrays import load_images
+        from segcore.files.dataset import read_dataset
         from segcore.files.model import MODEL
         from segcore.files.onnx import EXPORT, ONNX, OnnxModel, write_export_scores
         from segcore.files.params import load
-        from segcore.inference.predictor import Predictor
+        from segcore.inference.predictor import Predictor, check_classes
         from segcore.network import device
         from segcore.runtime.outputs import new_outputs
 
@@ -44,15 +44,18 @@ def main() -> None:
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(MODEL, where, precision="fp32")
+    dataset = read_dataset()
+    check_classes(MODEL, predictor.classes, dataset)
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
         new_outputs(ONNX, EXPORT) as [onnx_file, scores_file],
     ):
-        model = export(predictor.network, predictor.record, describe(MODEL, predictor.record, precision))
+        about = describe(MODEL, predictor.record, dataset, precision)
+        model = export(predictor.network, predictor.record, about)
         if precision == "int8":
             model = quantise(model, load_images("train"))
         onnx_file.write_bytes(model.SerializeToString(deterministic=True))
-        write_export_scores(scores_file, compare(OnnxModel(onnx_file), predictor))
+        write_export_scores(scores_file, compare(OnnxModel(onnx_file), predictor, dataset.protocol))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Bring the frames and labels to data/raw, and check them."""
+"""Bring the frames and labels of a data set to data/raw, and check them."""
 
+import filecmp
 import hashlib
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,10 @@ from segcore.dataset.frames import SPLITS, list_frames
 from segcore.fetch import archive
 from segcore.fetch.check import check
 from segcore.fetch.layouts import LayoutMapper
+from segcore.fetch.members import Limits
 from segcore.files import params
+from segcore.files.dataset import DATASET, write_dataset
+from segcore.files.description import SETS, Description, read_description
 from segcore.files.images import RAW
 from segcore.runtime import console, outputs
 from segcore.runtime.errors import UserError
@@ -18,17 +22,19 @@ from segcore.runtime.typed import Strict
 
 
 class FetchParams(Strict):
-    """Section ``fetch``: where the data set is, and the SHA-256 that pins an archive."""
+    """Section ``fetch``: which data set it is, where it is, and the SHA-256 that pins an archive."""
 
+    dataset: Annotated[str, Field(min_length=1)]
     source: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
 
 
 def main() -> None:
-    """Bring the frames and labels to data/raw in IDD-Lite's layout, and check every one.
+    """Bring the frames and labels to data/raw in one layout, and check every one.
 
-    Reads: what `fetch.source` names, an IDD-Lite archive (tar, also with
-    gzip, bzip2 or xz, or ZIP) or unpacked folder.
+    Reads: what `fetch.dataset` names, the description of the data set;
+    what `fetch.source` names, an archive (tar, also with gzip, bzip2 or
+    xz, or ZIP), or a folder with the data set or several archives of it.
 
     Writes: data/raw.
 
@@ -38,16 +44,56 @@ def main() -> None:
     cores, or the CPU quota of the container.
     """
     section = params.load("fetch", FetchParams)
+    description = find_description(section)
+    bring(section, description, Limits.of(description))
+
+
+def bring(section: FetchParams, description: Description, limits: Limits) -> None:
+    """Fill data/raw, and print what is there."""
     source = find_source(section)
-    mapper = LayoutMapper(str(source))
-    fill = archive.copy_folder if source.is_dir() else archive.unpack
+    sample = description.sample is not None and same_file(source, Path(description.sample.source))
+    mapper = LayoutMapper(description, str(source), Path(section.dataset).parent)
     with outputs.new_folder(RAW) as raw:
-        fill(source, raw, mapper.place)
+        if source.is_dir():
+            archive.copy_folder(source, raw, mapper.place, limits, mapper.ignores)
+        else:
+            archive.unpack(source, raw, mapper.place, limits)
         mapper.finish()
-        rewritten = check(raw, str(source), mapper.passed_over)
+        rewritten = check(raw, str(source), mapper.passed_over, description)
+        write_dataset(raw / DATASET.name, description.dataset(sample))
     print(summary(RAW))
+    if not sample and (differences := compare_counts(RAW, description)):
+        print(differences)
     for ids, count in sorted(rewritten.items()):
         print(f"{count:,} labels written anew as 8-bit grey PNG: the class ids were {ids}")
+
+
+def find_description(section: FetchParams) -> Description:
+    """Return the description of the data set.
+
+    Raises:
+        UserError: if there is none, or if it is not valid.
+    """
+    path = Path(section.dataset)
+    if not path.is_file():
+        found = ", ".join(each.name for each in sorted(SETS.glob("*.yaml"))) or "no descriptions"
+        raise UserError(f"fetch.dataset: {path}: the description of a data set was expected; {SETS} has {found}")
+    return read_description(path)
+
+
+def same_file(source: Path, sample: Path) -> bool:
+    """Return whether the source is a copy of the built-in sample, under any name."""
+    return source.is_file() and sample.is_file() and filecmp.cmp(source, sample, shallow=False)
+
+
+def compare_counts(raw: Path, description: Description) -> str:
+    """Return one line with the splits that have a different number of frames than published; an empty one if none."""
+    counts = [(name, len(list_frames(raw, name)), split.frames) for name, split in description.splits]
+    return "; ".join(
+        f"{name} has {found:,} frames, {published:,} as published"
+        for name, found, published in counts
+        if published is not None and found != published
+    )
 
 
 def find_source(section: FetchParams) -> Path:

@@ -6,7 +6,7 @@ from segcore.runtime import console
 def main() -> None:
     """Resize frames and labels to the network's input size.
 
-    Reads: data/raw.
+    Reads: data/raw, of its dataset.json the names of the classes.
 
     Writes: data/arrays (uint8 arrays, frames.csv, stats.json) and
     data/native (the frames that are scored and drawn, at native size).

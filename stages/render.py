@@ -24,7 +24,8 @@ class RenderParams(Strict):
 def main() -> None:
     """Draw predictions beside frames and ground truth, for people to look at.
 
-    Reads: metrics/frames.csv, data/predictions and data/native.
+    Reads: metrics/frames.csv, data/predictions, data/native and
+    data/raw/dataset.json.
 
     Writes: data/renders: val_worst_1.png (the very worst), val_median_1.png,
     val_best_1.png and so on, with frame, truth, prediction and errors;
@@ -39,6 +40,7 @@ def main() -> None:
     """
     from segcore.dataset.frames import list_frames
     from segcore.drawing.pictures import evenly
+    from segcore.files.dataset import read_dataset
     from segcore.files.images import NATIVE, RENDERS
     from segcore.files.params import load
     from segcore.render import panels
@@ -46,13 +48,14 @@ def main() -> None:
     from segcore.runtime.outputs import new_folder
 
     params = load("render", RenderParams)
-    ranked = rank()
-    drawings: dict[str, Callable[[], Image]] = {"contact_sheet.png": partial(panels.draw_contact_sheet, ranked)}
+    classes, ranked = read_dataset().classes, rank()
+    sheet = partial(panels.draw_contact_sheet, classes, ranked)
+    drawings: dict[str, Callable[[], Image]] = {"contact_sheet.png": sheet}
     for group, chosen in worst_median_best(ranked, params.frames).items():
         for i, scored in enumerate(chosen, 1):
-            drawings[f"val_{group}_{i}.png"] = partial(panels.draw_val, f"val {group} {i}", scored)
+            drawings[f"val_{group}_{i}.png"] = partial(panels.draw_val, classes, f"val {group} {i}", scored)
     for i, frame in enumerate(evenly(list_frames(NATIVE, "test"), params.test_frames), 1):
-        drawings[f"test_{i}.png"] = partial(panels.draw_test, f"test {i}", frame)
+        drawings[f"test_{i}.png"] = partial(panels.draw_test, classes, f"test {i}", frame)
 
     with new_folder(RENDERS) as folder:
         for _ in console.map_with_progress(lambda name: drawings[name]().save(folder / name), drawings, "pictures"):

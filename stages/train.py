@@ -77,9 +77,9 @@ def load_data(where: "torch.device") -> "Data":
     from segcore.network.tensors import FrameStore
     from segcore.train.loop import Data
 
-    train, val = (FrameStore(*load_labelled(split), where) for split in ("train", "val"))
     stats = read_stats()
-    return Data(train, val, mean=stats.mean, std=stats.std, share=list(stats.share.values()))
+    train, val = (FrameStore(*load_labelled(split, len(stats.classes)), where) for split in ("train", "val"))
+    return Data(train, val, stats.classes, mean=stats.mean, std=stats.std, share=list(stats.share.values()))
 
 
 def train(

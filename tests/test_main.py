@@ -44,7 +44,7 @@ def test_help_lists_all_commands():
         (("gate", "--workspace"), "error: DVC says: you are not inside of a DVC repository"),
         (("predict", "nothing", "--out", "out"), "error: no such file or folder: nothing"),
         (("scores",), "error: metrics/evaluate.json: No such file or directory"),
-        (("submission",), "error: data/arrays/frames.csv: No such file or directory"),
+        (("submission",), "error: data/raw/dataset.json is missing: `dvc pull data/raw` gets it"),
         (("provenance", "nothing"), "error: nothing: no such file"),
     ],
 )

@@ -49,7 +49,7 @@ def encode_frame(seed: int, split: str, drive: int, index: int) -> dict[str, byt
     number = len(SPLITS) * drive + SPLITS.index(split)  # no two splits share one
     frame = Frame(split, str(number), f"{24_541 + 1_637 * number % 900_000 + 45 * index:06d}")
     picture, labels = draw_frame(seed, split, drive, index)
-    files = {frame.image.as_posix(): _encode(picture, "JPEG", quality=92)}
+    files = {frame.image(".jpg").as_posix(): _encode(picture, "JPEG", quality=92)}
     if split in LABELLED:
         files[frame.label.as_posix()] = _encode(labels, "PNG")
     return files

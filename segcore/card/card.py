@@ -7,6 +7,7 @@ that a diff shows which fact changed.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from numbers import Integral
 
@@ -15,19 +16,34 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from segcore.card import metadata
-from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import SPLITS
 from segcore.files.arrays import read_rows
+from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.model import MODEL, NotOurs, Record, read_record
 from segcore.files.onnx import ONNX, read_export_scores
 from segcore.files.params import load
-from segcore.files.scores import COUNTS, frame_scores, read_confusion, read_counts, read_scores
-from segcore.files.source import is_sample, licence
+from segcore.files.scores import (
+    CONFUSION,
+    COUNTS,
+    SCORES,
+    frame_scores,
+    read_confusion,
+    read_counts,
+    read_scores,
+)
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, validate
 from segcore.templates.jinja import render
 
 WORST = 5  # drives to name
+
+# URLs, which stay as they are, and what Markdown reads as more than text: some signs, an underscore at the edge of a
+# word, and what begins a list or a rule.
+MARKUP = re.compile(
+    r"(?P<url> https?://[^\s<>`*\[\]|\\]+ ) | [\\`*\[\]<>&|~#$] | (?<![^\W_])_ | _(?![^\W_])"
+    r"| ^[-+] | ^(?P<number>\d+)[.)]",
+    re.VERBOSE,
+)
 
 
 class PreprocessValidation(Strict):
@@ -48,7 +64,8 @@ def make_card() -> str:
     """Return the card in Markdown.
 
     Raises:
-        UserError: if the model, the arrays, the scores or params.yaml are not as the earlier stages write or read them.
+        UserError: if the data set, the model, the arrays, the scores or params.yaml are not as the earlier stages write
+            or read them.
     """
     with MODEL.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -56,23 +73,26 @@ def make_card() -> str:
         record = validate(read_record(MODEL), Record, MODEL)
     except NotOurs as error:
         raise UserError(f"{MODEL}: {error}; run `dvc repro train`") from None
-    scores, confusion, sample = read_scores(), read_confusion().to_numpy(), is_sample()
+    scores, confusion, dataset = read_scores(), read_confusion(), read_dataset()
+    if not record.classes == dataset.names == list(confusion.index) == list(scores.iou):
+        raise UserError(f"{DATASET}, {MODEL}, {CONFUSION} and {SCORES} have different classes; run `dvc repro`")
     held_out = load("preprocess", PreprocessValidation).validation == "holdout"
-    name = f"ERFNet on {'the built-in sample' if sample else 'IDD-Lite'}"
+    name, from_weights = f"ERFNet on {dataset.name}", record.init is not None
     drives = drive_scores(read_counts(COUNTS.read_bytes(), str(COUNTS)))
     return render(
         "card/model-card.md.jinja",
         cell=cell,
-        head=metadata.dump(metadata.describe(name, sample, held_out, record.init is not None, scores.miou)),
-        name=name,
-        sample=sample,
+        head=metadata.dump(metadata.describe(name, dataset, held_out, from_weights, scores.miou)),
+        name=plain(name),
+        about=plain(dataset.about),
+        protocol=None if dataset.protocol == "native" else dataset.protocol,
         held_out=held_out,
-        licence=licence(),
+        licence=plain(dataset.terms(from_weights)),
         file=MODEL,
         digest=digest,
         record=record,
         encoder_only=record.params.get("model", {}).get("encoder_only", False),
-        classes=CLASSES,
+        classes=record.classes,
         splits=list(split_sizes()),
         scores=scores,
         onnx=ONNX,
@@ -97,25 +117,27 @@ def split_sizes() -> Iterator[tuple[str, int, int]]:
         yield split, len(rows), len({row.frame.drive for row in rows})
 
 
-def class_scores(confusion: np.ndarray, iou: dict[str, float | None]) -> Iterator[tuple[object, ...]]:
+def class_scores(confusion: pd.DataFrame, iou: dict[str, float | None]) -> Iterator[tuple[object, ...]]:
     """Yield the name, IoU, recall, precision and share of the pixels of each class; NaN for 0 / 0.
 
     Args:
-        confusion: pixels by (true class, predicted class), C×C.
+        confusion: as :func:`read_confusion` returns it.
         iou: by name of the class.
     """
-    hits, truth, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    classes, matrix = list(confusion.index), confusion.to_numpy()
+    hits, truth, predicted = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid="ignore"):
         columns = hits / truth, hits / predicted, truth / truth.sum()
-    return zip(CLASSES, map(iou.get, CLASSES), *columns, strict=True)
+    return zip(classes, map(iou.get, classes), *columns, strict=True)
 
 
-def common_mistakes(confusion: np.ndarray) -> Iterator[tuple[str, str, float]]:
+def common_mistakes(confusion: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
     """Yield each class with wrong pixels, the class that most of them were taken for, and these as a share of all."""
-    wrong = np.where(np.eye(len(CLASSES), dtype=bool), 0, confusion)
+    classes, matrix = list(confusion.index), confusion.to_numpy()
+    wrong = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
     for i in np.flatnonzero(wrong.any(1)):
         most = wrong[i].argmax()
-        yield CLASSES[i], CLASSES[most], wrong[i, most] / confusion[i].sum()
+        yield classes[i], classes[most], wrong[i, most] / matrix[i].sum()
 
 
 def drive_scores(counts: pd.DataFrame) -> list[tuple[str, int, float]]:
@@ -123,6 +145,12 @@ def drive_scores(counts: pd.DataFrame) -> list[tuple[str, int, float]]:
     scores = frame_scores(counts, by=("drive",)).sort_values(kind="stable")
     frames = counts.groupby("drive")["frame"].nunique().reindex(scores.index)
     return list(zip(scores.index, frames, scores, strict=True))
+
+
+def plain(text: str) -> str:
+    """Return text on one line, escaped so that Markdown shows it as it is."""
+    line = " ".join(text.split())
+    return MARKUP.sub(lambda found: found["url"] or f"{found['number'] or ''}\\{found[0][-1]}", line)
 
 
 def cell(value: str | float | None) -> str:

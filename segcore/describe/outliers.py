@@ -5,15 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 
 THUMBNAIL = (32, 16)  # width, height: so small that the same scene a moment later looks nearly the same
 BLOCK = 1024  # frames that are compared with all others at once, which bounds the memory
 
 
-def count_classes(labels: np.ndarray) -> np.ndarray:
-    """Return the pixels of each class and, last, of void: int64 N×8, from class ids N×H×W."""
-    ids = [*range(len(CLASSES)), VOID]
+def count_classes(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the pixels of each of C classes and, last, of void: int64 N×(C+1), from class ids N×H×W."""
+    ids = [*range(classes), VOID]
     return np.stack([np.bincount(label.ravel(), minlength=256)[ids] for label in labels])
 
 

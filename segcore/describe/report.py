@@ -12,16 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import LABELLED, SPLITS
 from segcore.describe.outliers import Pair, count_classes, divergence, most_alike, thumbnail
-from segcore.drawing.pictures import evenly, legend, overlay, panel
+from segcore.drawing.pictures import Colour, evenly, legend, overlay, panel
 from segcore.files.arrays import ARRAYS, Row, load_labelled, load_split
+from segcore.files.dataset import Dataset
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from segcore.templates.jinja import jpeg_uri, render
 
-NAMES = (*CLASSES, "void")
 SHOWN = 6  # frames of each kind
 LEGEND_WIDTH = 1300
 # In IDD-Lite two frames above this are the same scene a moment later; up to 0.98 there are pairs of different roads.
@@ -35,6 +34,7 @@ class Split(NamedTuple):
     images: np.ndarray
     labels: np.ndarray | None
     rows: list[Row]
+    colours: list[Colour]  # of the classes
 
 
 class Shot(NamedTuple):
@@ -55,7 +55,7 @@ class Shot(NamedTuple):
         """Return the frame beside its ground truth, if it has any."""
         pictures = {"frame": Image.fromarray(self.array)}
         if self.split.labels is not None:
-            pictures["truth"] = overlay(pictures["frame"], self.split.labels[self.number])
+            pictures["truth"] = overlay(pictures["frame"], self.split.labels[self.number], self.split.colours)
         return Figure(title, jpeg_uri(panel(title, pictures)))
 
 
@@ -66,8 +66,8 @@ class Figure(NamedTuple):
     uri: str
 
 
-def read_splits(arrays: Path = ARRAYS) -> list[Split]:
-    """Return the splits that have frames.
+def read_splits(colours: list[Colour], arrays: Path = ARRAYS) -> list[Split]:
+    """Return the splits that have frames, to be drawn in the ``colours`` of the classes.
 
     Raises:
         UserError: if the arrays or frames.csv are not what preprocess writes.
@@ -75,18 +75,25 @@ def read_splits(arrays: Path = ARRAYS) -> list[Split]:
     splits = []
     for name in SPLITS:
         rows, images = load_split(name, arrays)
-        labels = load_labelled(name, arrays)[1] if name in LABELLED else None
+        labels = load_labelled(name, len(colours), arrays)[1] if name in LABELLED else None
         if name in LABELLED and not images.size:
             raise UserError(f"{arrays}: no {name} frames; run `dvc repro preprocess`")
         if rows:
-            splits.append(Split(name, images, labels, rows))
+            splits.append(Split(name, images, labels, rows, colours))
     return splits
 
 
-def describe(splits: list[Split]) -> str:
-    """Return the page as HTML."""
+def describe(dataset: Dataset, arrays: Path = ARRAYS) -> str:
+    """Return the page as HTML.
+
+    Raises:
+        UserError: if the arrays or frames.csv are not what preprocess writes.
+    """
+    splits, names = read_splits(dataset.colours, arrays), [*dataset.names, "void"]
     height, width = splits[0].images.shape[1:3]
-    counts = {split.name: count_classes(split.labels) for split in splits if split.labels is not None}
+    counts = {
+        split.name: count_classes(split.labels, len(dataset.classes)) for split in splits if split.labels is not None
+    }
     shots_of = {split.name: [Shot(split, i) for i in range(len(split.rows))] for split in splits}
     shots = list(chain(*shots_of.values()))
     thumbnails = np.stack(list(console.map_with_progress(lambda shot: thumbnail(shot.array), shots, "describe")))
@@ -94,15 +101,16 @@ def describe(splits: list[Split]) -> str:
     drives = Counter(drive for split in splits for drive in {row.frame.drive for row in split.rows})
     return render(
         "describe/report.html.jinja",
+        about=dataset.about,
         size=f"{width}×{height}",
         splits=[summarise(split) for split in splits],
         shared=sorted(drive for drive, count in drives.items() if count > 1),
-        classes=class_shares(counts),
-        legend=jpeg_uri(legend(LEGEND_WIDTH, "truth: the frame under the colours of its classes")),
+        classes=class_shares(names, counts),
+        legend=jpeg_uri(legend(dataset.classes, LEGEND_WIDTH, "truth: the frame under the colours of its classes")),
         examples={
             name: [shot.draw(str(shot)) for shot in evenly(members, SHOWN)] for name, members in shots_of.items()
         },
-        unusual=unusual_mixes(shots, np.concatenate(list(counts.values()))),
+        unusual=unusual_mixes(names, shots, np.concatenate(list(counts.values()))),
         nearly_same=NEARLY_SAME,
         shown=SHOWN,
         uniform=[str(shots[k]) for k in np.flatnonzero(~thumbnails.any(axis=1))],
@@ -123,13 +131,14 @@ def summarise(split: Split) -> list[object]:
     return [split.name, len(split.rows), len(drives), per_drive, ", ".join(shown)]
 
 
-def class_shares(counts: dict[str, np.ndarray]) -> tuple[list[str], list[tuple[str, ...]]]:
+def class_shares(names: list[str], counts: dict[str, np.ndarray]) -> tuple[list[str], list[tuple[str, ...]]]:
     """Return the head and the rows of a table: each class's share of the pixels of a split, and of the frames with it.
 
     Args:
+        names: of the classes and, last, void.
         counts: by name of the split, as :func:`count_classes` returns them.
     """
-    head, columns = ["class"], [[str(name) for name in NAMES]]
+    head, columns = ["class"], [names]
     for name, pixels in counts.items():
         head += [f"{name}: pixels", f"{name}: frames with it"]
         columns.append([f"{share:.2%}" for share in pixels.sum(axis=0) / pixels.sum()])
@@ -137,10 +146,11 @@ def class_shares(counts: dict[str, np.ndarray]) -> tuple[list[str], list[tuple[s
     return head, list(zip(*columns, strict=True))
 
 
-def unusual_mixes(shots: list[Shot], counts: np.ndarray) -> list[Figure]:
+def unusual_mixes(names: list[str], shots: list[Shot], counts: np.ndarray) -> list[Figure]:
     """Draw the frames whose mix of classes is farthest from the usual one; name the class that is most overrepresented.
 
     Args:
+        names: of the classes and, last, void.
         counts: pixels by frame and class, for the first ``shots``: only test, the last split, has no labels.
     """
     far = divergence(counts)
@@ -149,7 +159,7 @@ def unusual_mixes(shots: list[Shot], counts: np.ndarray) -> list[Figure]:
     for k in np.argsort(-far, kind="stable")[:SHOWN]:
         mix = counts[k] / counts[k].sum()
         most = (mix - usual).argmax()
-        title = f"{shots[k]}: {far[k]:.2f}, {mix[most]:.0%} {NAMES[most]} (usual {usual[most]:.0%})"
+        title = f"{shots[k]}: {far[k]:.2f}, {mix[most]:.0%} {names[most]} (usual {usual[most]:.0%})"
         figures.append(shots[k].draw(title))
     return figures
 

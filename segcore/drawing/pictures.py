@@ -1,7 +1,8 @@
 """Pictures for people: label maps in colour, errors, and pages of them with titles, captions and a legend.
 
-Label maps are uint8 arrays H×W of class ids and ``VOID``; frames are RGB pictures of the same size. The font is the one
-inside Pillow, and no text library of the system is used: a picture depends on its input and the version of Pillow.
+Label maps are uint8 arrays H×W of class ids and ``VOID``; frames are RGB pictures of the same size; ``colours`` are
+those of the classes in the order of their ids. The font is the one inside Pillow, and no text library of the system is
+used: a picture depends on its input and the version of Pillow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,33 +13,38 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from segcore.dataset.classes import CLASSES, PALETTE, VOID, VOID_COLOUR
+from segcore.dataset.classes import VOID, VOID_COLOUR
 
 T = TypeVar("T")
+Colour = tuple[int, int, int]  # RGB
 
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (100, 100, 100)
 TITLE_SIZE, TEXT_SIZE, GAP = 19, 16, 8
 
-_COLOURS = np.full((256, 3), VOID_COLOUR, np.uint8)
-_COLOURS[: len(PALETTE)] = PALETTE
+
+def colourise(labels: np.ndarray, colours: Sequence[Colour]) -> Image.Image:
+    """Draw each class in its colour, and any other id in the colour of void."""
+    return Image.fromarray(_by_id(colours)[labels])
 
 
-def colourise(labels: np.ndarray) -> Image.Image:
-    """Draw each class in its colour of ``PALETTE``, and any other id in the colour of void."""
-    return Image.fromarray(_COLOURS[labels])
-
-
-def overlay(frame: Image.Image, labels: np.ndarray, opacity: float = 0.7) -> Image.Image:
+def overlay(frame: Image.Image, labels: np.ndarray, colours: Sequence[Colour], opacity: float = 0.7) -> Image.Image:
     """Lay the colours of ``labels`` over ``frame``, so that the scene still shows through."""
-    return Image.blend(frame, colourise(labels), opacity)
+    return Image.blend(frame, colourise(labels, colours), opacity)
 
 
-def error_map(frame: Image.Image, truth: np.ndarray, prediction: np.ndarray) -> Image.Image:
+def error_map(frame: Image.Image, truth: np.ndarray, prediction: np.ndarray, colours: Sequence[Colour]) -> Image.Image:
     """Draw wrong pixels in the colour of their true class over the frame in dim grey; void is never wrong."""
     # Dim enough for light colours to stand out, and light enough for dark ones.
     dimmed = 40 + np.asarray(frame.convert("L")) // 3
     wrong = (prediction != truth) & (truth != VOID)
-    return Image.fromarray(np.where(wrong[..., None], _COLOURS[truth], dimmed[..., None]))
+    return Image.fromarray(np.where(wrong[..., None], _by_id(colours)[truth], dimmed[..., None]))
+
+
+def _by_id(colours: Sequence[Colour]) -> np.ndarray:
+    """Return the colour of each id, uint8 256×3."""
+    table = np.full((256, 3), VOID_COLOUR, np.uint8)
+    table[: len(colours)] = colours
+    return table
 
 
 def panel(title: str, pictures: Mapping[str, Image.Image], width: int = 320) -> Image.Image:
@@ -57,10 +63,9 @@ def panel(title: str, pictures: Mapping[str, Image.Image], width: int = 320) -> 
     return grid([_line(title, row.width, TITLE_SIZE, INK), row], columns=1)
 
 
-def legend(width: int, note: str) -> Image.Image:
-    """Draw the colours and names of the classes and of void, in rows that fit ``width`` pixels, with ``note`` below."""
-    colours = dict(zip(CLASSES, PALETTE, strict=True), void=VOID_COLOUR)
-    entries = [_entry(name, colour) for name, colour in colours.items()]
+def legend(classes: Mapping[str, Colour], width: int, note: str) -> Image.Image:
+    """Draw the colours and names of classes, and of void, in rows that fit ``width`` pixels, with ``note`` below."""
+    entries = [_entry(name, colour) for name, colour in {**classes, "void": VOID_COLOUR}.items()]
     columns = max(1, min(len(entries), width // max(entry.width for entry in entries)))
     return grid([grid(entries, columns), _line(note, width, TEXT_SIZE, FAINT)], columns=1)
 
@@ -93,13 +98,13 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
     return picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS)
 
 
-def _line(text: str, width: int, size: int, colour: tuple[int, int, int]) -> Image.Image:
+def _line(text: str, width: int, size: int, colour: Colour) -> Image.Image:
     strip = Image.new("RGB", (width, size + GAP), PAPER)
     ImageDraw.Draw(strip).text((0, strip.height // 2), text, colour, _font(size), anchor="lm")
     return strip
 
 
-def _entry(name: str, colour: tuple[int, int, int]) -> Image.Image:
+def _entry(name: str, colour: Colour) -> Image.Image:
     indent, text_width = TEXT_SIZE + GAP, ceil(_font(TEXT_SIZE).getlength(name))
     text = _line(name, text_width, TEXT_SIZE, INK)
     entry = Image.new("RGB", (indent + text_width + 2 * GAP, text.height), PAPER)

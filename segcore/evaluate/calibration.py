@@ -5,7 +5,7 @@ Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks"
 
 import numpy as np
 
-from segcore.dataset.classes import CLASSES
+from segcore.dataset.classes import VOID
 
 BINS = 15  # of equal width, as in the source
 
@@ -18,7 +18,7 @@ class Calibration:
 
     def add(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
         """Count the pixels of one frame: class ids h×w, and the probability of the predicted class, h×w."""
-        valid = truth < len(CLASSES)
+        valid = truth != VOID
         believed = confidence[valid].astype(float)
         bins = np.clip(np.ceil(believed * BINS).astype(int) - 1, 0, BINS - 1)
         self.pixels += np.bincount(bins, minlength=BINS)

@@ -1,11 +1,15 @@
 """Score an exported model on the validation frames, and compare it with the model that it was made from."""
 
+import copy
+from typing import Literal
+
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from segcore.dataset.classes import CLASSES
+from segcore.dataset.frames import find_image
 from segcore.files.arrays import Row, load_split
+from segcore.files.dataset import Protocol
 from segcore.files.images import NATIVE, read_image, read_labels
 from segcore.files.onnx import ExportScores, OnnxModel
 from segcore.inference.predictor import Predictor, to_native
@@ -15,30 +19,32 @@ from segcore.runtime import console
 from segcore.runtime.errors import UserError
 
 
-def compare(exported: OnnxModel, predictor: Predictor) -> ExportScores:
+def compare(exported: OnnxModel, predictor: Predictor, protocol: Protocol | Literal["native"]) -> ExportScores:
     """Return the score of ``exported`` on frames of native size, and how it differs from that of ``predictor``.
+
+    Both have the classes of the frames.
 
     Raises:
         UserError: if the frames, their labels and data/arrays do not match.
     """
     rows, images = load_split("val")
-    scored, reference = Evaluation(), Evaluation()
+    classes = predictor.classes
+    scored, reference = Evaluation(classes, protocol), Evaluation(classes, protocol)
     changed = 0
     predicted = zip(rows, predictor.scores(images), strict=True)
     for row, scores in console.progress(predicted, len(rows), "export val"):
-        truth = read_labels(NATIVE / row.frame.label, (row.width, row.height))
-        [classes], _ = exported.run(read_frame(row)[None])
+        truth = read_labels(NATIVE / row.frame.label, (row.width, row.height), len(classes))
+        [found], _ = exported.run(read_frame(row)[None])
         expected = to_native(scores, truth.shape).cpu().numpy()
-        scored.add(row.frame, truth, classes)
+        scored.add(row.frame, truth, found)
         reference.add(row.frame, truth, expected)
-        changed += int((classes != expected).sum())
-    network = predictor.network
+        changed += int((found != expected).sum())
     return ExportScores(
         miou=scored.miou,
         miou_change=difference(scored.miou, reference.miou),
         pixels_changed=round(changed / max(scored.pixels, 1), 4),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=multiply_adds(network.decoder is None, predictor.size),
+        parameters=sum(parameter.numel() for parameter in predictor.network.parameters()),
+        multiply_adds=multiply_adds(predictor.network, predictor.size),
     )
 
 
@@ -48,7 +54,7 @@ def read_frame(row: Row) -> np.ndarray:
     Raises:
         UserError: if it is damaged, or its size differs from that in frames.csv.
     """
-    path = NATIVE / row.frame.image
+    path = find_image(NATIVE, row.frame)
     picture = read_image(path)
     if picture.size != (row.width, row.height):
         found = "×".join(map(str, picture.size))
@@ -61,8 +67,9 @@ def difference(score: float | None, reference: float | None) -> float | None:
     return None if score is None or reference is None else round(score - reference, 4)
 
 
-def multiply_adds(encoder_only: bool, size: tuple[int, int]) -> int:
-    """Return the number of multiply-adds of the convolutions for one frame."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # nothing is computed
-        ERFNet(len(CLASSES), encoder_only).eval()(torch.empty(1, 3, *size))
+def multiply_adds(network: ERFNet, size: tuple[int, int]) -> int:
+    """Return the number of multiply-adds of the convolutions for one frame whose height and width are ``size``."""
+    network = copy.deepcopy(network).to("meta")  # where nothing is computed
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, *size, device="meta"))
     return counter.get_total_flops() // 2

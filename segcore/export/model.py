@@ -11,29 +11,29 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from segcore.dataset.classes import CLASSES, PALETTE
 from segcore.export.graph import Graph
 from segcore.export.network import erfnet
+from segcore.files.dataset import Dataset
 from segcore.files.model import Record
 from segcore.files.onnx import OnnxRecord, metadata
-from segcore.files.source import licence
 from segcore.network.erfnet import ERFNet
 
 FRAMES = ["batch", "height", "width"]
 
 
-def describe(weights: Path, record: Record, precision: str) -> OnnxRecord:
-    """Return the metadata for an export of the file ``weights``, whose record is ``record``, in ``precision``.
+def describe(weights: Path, record: Record, dataset: Dataset, precision: str) -> OnnxRecord:
+    """Return the metadata for an export in ``precision`` of the file ``weights``.
 
-    Raises:
-        UserError: if params.yaml does not say where the frames come from.
+    Args:
+        record: the record of that file.
+        dataset: the data set that it was trained on.
     """
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return OnnxRecord(
-        classes=list(CLASSES),
-        colours=list(PALETTE),
-        licence=licence(started_from_weights=record.init is not None),
+        classes=record.classes,
+        colours=dataset.colours,
+        licence=dataset.terms(started_from_weights=record.init is not None),
         model_sha256=digest,
         input_size=record.input_size,
         precision=precision,

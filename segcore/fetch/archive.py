@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from segcore.fetch.members import DAMAGE, Refused, read_members
+from segcore.fetch.members import DAMAGE, Limits, Refused, is_archive, read_members
 from segcore.runtime.console import open_with_progress
 from segcore.runtime.errors import UserError
 
 Place = Callable[[str], Path | None]
 
 
-def unpack(archive: Path, root: Path, place: Place) -> None:
+def unpack(archive: Path, root: Path, place: Place, limits: Limits) -> None:
     """Write each file of a tar, compressed tar or ZIP to ``root / place(its path)``, or skip it where that is ``None``.
 
     A hard link to an earlier file of the archive is a copy of it.
@@ -28,9 +28,9 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
     """
     try:
         with open_with_progress(archive, "unpack") as file:
-            if missing := _unpack(file, root, place):
+            if missing := _unpack(file, root, place, limits):
                 file.seek(0)
-                _unpack_originals(file, root, missing)
+                _unpack_originals(file, root, missing, limits)
     except Refused as refused:
         raise UserError(f"{archive}: {refused}") from None
     except DAMAGE as error:
@@ -46,11 +46,11 @@ def _damaged(archive: Path, error: Exception) -> UserError:
     return UserError(f"{archive}: corrupt or truncated archive ({why}); download it again")
 
 
-def _unpack(file: IO[bytes], root: Path, place: Place) -> dict[int, list[Path]]:
+def _unpack(file: IO[bytes], root: Path, place: Place, limits: Limits) -> dict[int, list[Path]]:
     """Write the files; return the places of hard links whose original was skipped, by the number of the original."""
     places: dict[int, Path] = {}
     missing: dict[int, list[Path]] = defaultdict(list)
-    for member in read_members(file):
+    for member in read_members(file, limits):
         if (target := place(member.name)) is None:
             continue
         if member.data:
@@ -63,9 +63,9 @@ def _unpack(file: IO[bytes], root: Path, place: Place) -> dict[int, list[Path]]:
     return missing
 
 
-def _unpack_originals(file: IO[bytes], root: Path, missing: dict[int, list[Path]]) -> None:
+def _unpack_originals(file: IO[bytes], root: Path, missing: dict[int, list[Path]], limits: Limits) -> None:
     """Read the archive again, and write the files with these numbers to these places."""
-    for member in read_members(file):
+    for member in read_members(file, limits):
         if member.data and (targets := missing.get(member.number)):
             _write(member.data, root / targets[0])
             for target in targets[1:]:
@@ -83,14 +83,16 @@ def _write(data: IO[bytes], path: Path) -> None:
         shutil.copyfileobj(data, written)
 
 
-def copy_folder(folder: Path, root: Path, place: Place) -> None:
+def copy_folder(folder: Path, root: Path, place: Place, limits: Limits, ignores: Callable[[str], bool]) -> None:
     """Copy each file below ``folder`` to ``root / place(its path)``, or skip it where that is ``None``.
 
-    Hidden files and folders are skipped, too.
+    Hidden files and folders are skipped, too. Files without a place that are archives are unpacked, as if their content
+    were in their folder, unless ``ignores`` is true for their path.
 
     Raises:
-        UserError: if there is a link or a special file below ``folder``.
+        UserError: if there is a link, a special file or an archive that is damaged or refused below ``folder``.
     """
+    archives: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=_stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in sorted(folders + files):
@@ -103,9 +105,32 @@ def copy_folder(folder: Path, root: Path, place: Place) -> None:
                     f"{source}: a link or a special file, which could lead outside {folder}; "
                     f"make a copy of plain files with `cp -rL` and use that"
                 )
-            if target := place(source.relative_to(folder).as_posix()):
+            path = source.relative_to(folder).as_posix()
+            if target := place(path):
                 (root / target).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, root / target)
+            elif not ignores(path) and _is_archive(source):
+                archives.append(source)
+    for source in sorted(archives):  # last, so that an error about a file that is there twice names the archive
+        unpack(source, root, _place_inside(source, folder, place), limits)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_archive(file)
+
+
+def _place_inside(archive: Path, folder: Path, place: Place) -> Place:
+    """Return the function that gives the place of a member of an archive below ``folder``."""
+    above = archive.parent.relative_to(folder)
+
+    def inside(name: str) -> Path | None:
+        try:
+            return place((above / name).as_posix())
+        except UserError as error:
+            raise UserError(f"{error} (it is in {archive})") from None
+
+    return inside
 
 
 def _stop(error: OSError) -> None:

@@ -3,16 +3,22 @@
 All problems are found before any is reported, so that one list names them all.
 """
 
+import shutil
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from segcore.dataset.frames import LABELLED, SPLITS, Frame, list_frames
-from segcore.fetch.layouts import Seen
-from segcore.fetch.pictures import read_frame, read_label
+import numpy as np
+
+from segcore.dataset.frames import LABELLED, SPLITS, Frame, find_image, list_frames
+from segcore.fetch.ids import AS_MASK
+from segcore.fetch.labels import LabelReader
+from segcore.fetch.layouts import FOUND, Seen
+from segcore.fetch.pictures import read_frame
 from segcore.fetch.problems import Kind, Problem, Wrong, listing
+from segcore.files.description import Description
 from segcore.files.images import write_labels
 from segcore.runtime.console import map_with_progress
 from segcore.runtime.errors import UserError
@@ -21,35 +27,44 @@ NO_FRAMES = Kind("no frames", "")
 SHARED_DRIVE = Kind("in {detail}", "{count} drives are in more than one split", "; the splits must share no drive")
 NO_LABEL = Kind("no label {detail}", "{count} of {labelled} frames have no label")
 NO_FRAME = Kind("no frame for this label", "{count} of {labels} labels have no frame")
-SIZE = Kind("{detail}", "{count} of {labels} labels are not of their frame's size: {detail}")
 PALETTES = Kind(
     "its palette has a different colour for index {detail} than the labels before it: a colour mask and not ids",
     "{count} of {labels} labels have a palette that disagrees with those before it (index {detail}): colour masks and "
     "not ids",
-    "; save the class id of each pixel instead, as 8-bit grey PNG",
+    AS_MASK,
 )
 
 Palette = dict[int, tuple[int, ...]]
 
 
+class _Source(NamedTuple):
+    """The label of a frame in the source, and the number of its layout."""
+
+    path: Path
+    layout: int
+
+
 class _Checked(NamedTuple):
-    """The problems of a frame and its label, and ``source`` and ``palette`` of the :class:`Label`."""
+    """The problems of a frame and its label; where ids were found and the palette, as :class:`Label` has them."""
 
     problems: list[Problem]
-    source: str
+    found: str
     palette: Palette
 
 
-def check(root: Path, source: str, passed_over: Seen) -> Counter[str]:
-    """Check the data set below ``root``, in the published layout, and write labels anew that are not 8-bit grey.
+def check(root: Path, source: str, passed_over: Seen, description: Description) -> Counter[str]:
+    """Check the data set below ``root``, and move its labels from ``found`` to the published layout.
 
-    Train and val frames have a label each, of the frame's size, and the splits share no drive. Train and val are not
-    empty. :mod:`segcore.fetch.pictures` says which pictures are read.
+    Labels that are not 8-bit grey with our class ids are written anew. If a frame has labels in several layouts, that
+    of the first layout is read. Train, val and test have frames if they are required; those of train and val have a
+    label each, of the frame's size; the splits share no drive. :mod:`segcore.fetch.pictures` says which frames are
+    read, :mod:`segcore.fetch.labels` which labels.
 
     Args:
-        root: a copy of the data set that may be changed.
+        root: a copy of the data set that may be changed, with the labels in ``found``.
         source: where it came from, for messages.
         passed_over: files of the source that look like labels and are not below ``root``.
+        description: of the data set.
 
     Returns:
         How many labels were written anew, by where the class ids were found.
@@ -59,17 +74,20 @@ def check(root: Path, source: str, passed_over: Seen) -> Counter[str]:
     """
     frames = {split: list_frames(root, split) for split in SPLITS}
     everything = [frame for split in SPLITS for frame in frames[split]]
-    labels = {path.relative_to(root) for path in root.glob("gtFine/*/*/*_label.png")}
-    problems = [Problem(NO_FRAMES, split) for split in LABELLED if not frames[split]]
-    problems += _shared_drives(everything)
     labelled = [frame for split in LABELLED for frame in frames[split]]
-    problems += _unpaired(labelled, labels, passed_over)
+    labels = _find_labels(root, len(description.layouts))
+    reader = LabelReader(description)
+    problems = [Problem(NO_FRAMES, split) for split in _required(description) if not frames[split]]
+    problems += _shared_drives(everything)
+    problems += _unpaired(root, labelled, labels, passed_over, description.layouts[0].labels)
     rewritten: Counter[str] = Counter()
     colours: Palette = {}
     with warnings.catch_warnings():
         # Pillow warns about files that are refused below, and about broken EXIF data, which no stage reads.
         warnings.simplefilter("ignore")
-        checked = map_with_progress(lambda frame: _check(root, frame), everything, "check frames")
+        checked = map_with_progress(
+            lambda frame: _check(root, frame, labels.get(frame), reader), everything, "check frames"
+        )
         for frame, (found, label_source, palette) in zip(everything, checked, strict=True):
             problems += found
             problems += _other_colours(frame, palette, colours)
@@ -80,7 +98,25 @@ def check(root: Path, source: str, passed_over: Seen) -> Counter[str]:
             f"{source}: {count} in the data set (paths as in data/raw); correct the source and run again\n"
             + listing(problems, frames=len(everything), labelled=len(labelled), labels=len(labels))
         )
+    shutil.rmtree(root / FOUND)
     return rewritten
+
+
+def _required(description: Description) -> list[str]:
+    """Return the splits that must have frames: train, and what the description requires."""
+    splits = description.splits
+    required = {"train": True, "val": splits.val.required, "test": splits.test.required}
+    return [split for split in SPLITS if required[split]]
+
+
+def _find_labels(root: Path, layouts: int) -> dict[Frame, _Source]:
+    """Return the label of each frame that has one, by the first layout that has it."""
+    labels: dict[Frame, _Source] = {}
+    for layout in reversed(range(layouts)):
+        for split in LABELLED:
+            for path in (root / FOUND / str(layout) / split).glob("*/*"):
+                labels[Frame(split, path.parent.name, path.stem)] = _Source(path, layout)
+    return labels
 
 
 def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
@@ -92,45 +128,49 @@ def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
             yield Problem(SHARED_DRIVE, f"drive {drive}", (" and ".join(sorted(found)),))
 
 
-def _unpaired(frames: list[Frame], labels: set[Path], passed_over: Seen) -> Iterator[Problem]:
-    missing = [frame for frame in frames if frame.label not in labels]
+def _unpaired(
+    root: Path, frames: list[Frame], labels: dict[Frame, _Source], passed_over: Seen, pattern: str
+) -> Iterator[Problem]:
+    missing = [frame for frame in frames if frame not in labels]
     if missing and passed_over.count:
         other = "1 file looks" if passed_over.count == 1 else f"{passed_over.count:,} files look"
-        said = f"{len(missing):,} of {len(frames):,} frames have no label NAME_label.png"
+        said = f"{len(missing):,} of {len(frames):,} frames have no label"
         kind = Kind(
             f"{said}; {other} like labels of a different name, for example {{detail}}",
             "",
-            "; rename them if they are ids",
+            f"; rename them as {pattern} if they are such labels, or add their layout to the description "
+            "(fetch.dataset)",
         )
         yield Problem(kind, "train and val", (passed_over.first,))
     else:
-        yield from (Problem(NO_LABEL, str(frame.image), (str(frame.label),)) for frame in missing)
-    for label in sorted(labels - {frame.label for frame in frames}):
-        yield Problem(NO_FRAME, str(label))
+        for frame in missing:
+            yield Problem(NO_LABEL, str(find_image(root, frame).relative_to(root)), (str(frame.label),))
+    for label in sorted(str(frame.label) for frame in labels.keys() - set(frames)):
+        yield Problem(NO_FRAME, label)
 
 
-def _check(root: Path, frame: Frame) -> _Checked:
-    """Decode a frame, and its label if it has one; write the label anew if it is not 8-bit grey."""
+def _check(root: Path, frame: Frame, source: _Source | None, reader: LabelReader) -> _Checked:
+    """Decode a frame, and its label if it has one; write the label anew, or move it if it is as it is to be."""
     problems: list[Problem] = []
-    image = None
+    size = None
+    image = find_image(root, frame)
     try:
-        image = read_frame(root / frame.image)
+        size = read_frame(image).size
     except Wrong as wrong:
-        problems.append(wrong.of(frame.image))
-    if not (root / frame.label).exists():
+        problems.append(wrong.of(image.relative_to(root)))
+    if source is None:
         return _Checked(problems, "", {})
     try:
-        label = read_label(root / frame.label)
+        label = reader.read(source.path, source.layout, size)
     except Wrong as wrong:
         problems.append(wrong.of(frame.label))
         return _Checked(problems, "", {})
-    height, width = label.ids.shape
-    if image and image.size != (width, height):
-        sizes = f"{width}×{height} pixels; its frame has {image.width}×{image.height}"
-        problems.append(Problem(SIZE, str(frame.label), (sizes,)))
-    if label.source:
-        write_labels(root / frame.label, label.ids)
-    return _Checked(problems, label.source, label.palette)
+    if label.found:
+        write_labels(root / frame.label, np.asarray(label.picture))
+    else:
+        (root / frame.label).parent.mkdir(parents=True, exist_ok=True)
+        source.path.replace(root / frame.label)
+    return _Checked(problems, label.found, label.palette)
 
 
 def _other_colours(frame: Frame, palette: Palette, colours: Palette) -> Iterator[Problem]:

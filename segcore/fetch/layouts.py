@@ -1,44 +1,23 @@
-"""Map the files of each layout in which IDD-Lite is distributed to their paths in the published one.
+"""Map each file of a source to its place in data/raw, by the layouts that the description of the data set names.
 
-In all layouts the frames are below one folder and the labels below a second one beside it, in any folder of the
-source: ``leftImg8bit/SPLIT`` and ``gtFine/SPLIT`` as published, or ``images/SPLIT`` and ``labels/SPLIT`` as in the
-edition of 2019, with or without a folder per drive, with or without ``_image`` and ``_label`` at the end of a name.
-:mod:`segcore.dataset.frames` describes the published layout.
+:mod:`segcore.dataset.frames` describes the layout of data/raw.
 """
 
+import contextlib
 import re
+from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
-from segcore.dataset.frames import LABELLED, SPLITS, Frame
+from segcore.dataset.frames import LABELLED
+from segcore.fetch.patterns import Folder, Pattern
+from segcore.files.description import SETS, Description, read_description
 from segcore.runtime.errors import UserError
 
+FOUND = Path("found")  # labels as the source has them, until they are checked
 
-class _Tree(NamedTuple):
-    """A kind of folder, of frames or of labels: its splits, and how its files are named."""
-
-    kind: str
-    splits: tuple[str, ...]
-    file: re.Pattern[str]
-    flat: bool  # whether the folder per drive may be missing
-
-
-_NAME = r"(?P<name>[\w.+ -]+?)"
-_DRIVE = re.compile(r"[\w.+ -]+")
-_IMAGES = _Tree("frames", SPLITS, re.compile(rf"{_NAME}(_image)?\.jpe?g", re.IGNORECASE), flat=True)
-_LABELS = _Tree("labels", LABELLED, re.compile(rf"{_NAME}(_label)?\.png", re.IGNORECASE), flat=True)
-_TREES = {
-    "leftimg8bit": _Tree("frames", SPLITS, re.compile(rf"{_NAME}_image\.jpe?g", re.IGNORECASE), flat=False),
-    "gtfine": _Tree("labels", LABELLED, re.compile(rf"{_NAME}_label\.png", re.IGNORECASE), flat=False),
-    **dict.fromkeys(("images", "image"), _IMAGES),
-    **dict.fromkeys(("labels", "label", "annotations", "annotation"), _LABELS),
-}
-# Files that file managers leave behind, and instance labels, which no stage reads.
-_IGNORED = re.compile(r"(.*/)?(\.|__MACOSX/).*|.*_inst_label\.png", re.DOTALL)
+_IGNORED = re.compile(r"(.*/)?(\.|__MACOSX/).*", re.DOTALL)  # what file managers leave behind
 _PICTURE = re.compile(r".*\.(jpe?g|png|bmp|gif|tiff?|webp|ppm)", re.IGNORECASE | re.DOTALL)
-_FULL_FRAME = re.compile(r".*_leftImg8bit\.(png|jpe?g)")
-_FULL_LABEL = re.compile(r".*_gtFine_\w+\.\w+")
-_CITYSCAPES = re.compile(r"[a-z-]+_\d{6}_\d{6}_leftImg8bit\.png")
 _MAX_FOLDERS = 100
 
 
@@ -55,117 +34,153 @@ class Seen:
         self.count += 1
 
 
-class LayoutMapper:
-    """Find the path of each file of a source in the published layout, and note where the frames and labels are.
+class _Patterns:
+    """The patterns of all layouts of a description, in order."""
 
-    ``passed_over`` are the files of train and val that have no place but look like labels.
+    def __init__(self, description: Description) -> None:
+        splits = description.folders()
+        self.images = [Pattern(layout.images, splits) for layout in description.layouts]
+        self.labels = [Pattern(layout.labels, splits) for layout in description.layouts]
+
+
+class LayoutMapper:
+    """Find the place of each file of a source in data/raw, and note where the images and labels are.
+
+    ``passed_over`` are the files of train and val that have no place but look like labels. ``sets`` is the folder with
+    the descriptions that are proposed for a source that does not fit.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, description: Description, source: str, sets: Path = SETS) -> None:
         self.passed_over = Seen()
+        self._description = description
         self._source = source
-        self._folders: dict[str, tuple[str, ...]] = {}  # by kind, "frames" or "labels"
+        self._sets = sets
+        self._patterns = _Patterns(description)
+        self._labelled = {folder for folder, split in description.folders().items() if split in LABELLED}
+        self._ignored = [glob.lower() for glob in description.ignore]
+        self._parts = {part.lower() for part in description.parts}
+        self._known: dict[str, Folder] = {}  # the first folder of "images" and of "labels"
         self._places: set[Path] = set()
-        self._misnamed: dict[tuple[str, ...], Seen] = {}  # pictures below a folder of frames
+        self._misnamed: dict[Folder, Seen] = {}  # pictures below a folder of images
         self._others: list[str] = []
+        self._hint = ""
+
+    def ignores(self, path: str) -> bool:
+        """Return whether a file is skipped, whatever it is."""
+        name = path.rpartition("/")[2].lower()
+        return bool(_IGNORED.fullmatch(path)) or any(fnmatchcase(name, glob) for glob in self._ignored)
 
     def place(self, path: str) -> Path | None:
-        """Return the path of a file in the published layout, or ``None`` if no stage reads it.
+        """Return the place of a file, or ``None`` if no stage reads it.
+
+        An image goes to its path in data/raw. A label goes to ``found/RANK/SPLIT/DRIVE/NAME`` with its own suffix,
+        where RANK is the number of the layout in the description.
 
         Raises:
-            UserError: if two files have the same place, there is more than one data set, the frames are named as those
-                of IDD Segmentation or Cityscapes, or pictures are in too many folders.
+            UserError: if two files have the same place, there is more than one data set, the images are named as those
+                of a different description, or pictures are in too many folders.
         """
-        if _IGNORED.fullmatch(path):
+        if self.ignores(path):
             return None
         parts = tuple(path.split("/"))
-        for depth in (4, 3):  # with and without a folder per drive
-            if len(parts) >= depth and (found := _match(*parts[-depth:])):
-                tree, frame = found
-                place = frame.image if tree.kind == "frames" else frame.label
-                self._note_folder(tree.kind, parts[: 1 - depth])
-                if place in self._places:
-                    raise UserError(f"{self._source}: {path}: a second file for {place}; remove one of them")
-                self._places.add(place)
-                return place
+        suffix = Path(parts[-1].lower()).suffix.replace(".jpeg", ".jpg")
+        for pattern in self._patterns.images:
+            if match := pattern.match(parts):
+                frame, folder = match
+                return self._placed(path, "images", folder, frame.image(suffix), frame.image(""))
+        for rank, pattern in enumerate(self._patterns.labels):
+            if match := pattern.match(parts):
+                frame, folder = match
+                if frame.split not in LABELLED:
+                    return None
+                place = Path(FOUND, str(rank), frame.split, frame.drive, f"{frame.name}{suffix}")
+                return self._placed(path, "labels", folder, place, place)
         self._pass_over(path, parts)
         return None
 
-    def _note_folder(self, kind: str, folder: tuple[str, ...]) -> None:
-        known = [*self._folders.values()]
-        if self._folders.setdefault(kind, folder) != folder or any(other[:-1] != folder[:-1] for other in known):
-            found = sorted({"/".join(each) for each in (*known, folder)})
-            raise UserError(f"{self._source}: more than one data set in it: {', '.join(found)}; keep one of them")
+    def _placed(self, path: str, kind: str, folder: Folder, place: Path, key: Path) -> Path:
+        known = self._known.setdefault(kind, folder)
+        aboves = {self._without_parts(each.above) for each in (*self._known.values(), folder)}
+        if len(aboves) > 1 or self._without_parts(known.path) != self._without_parts(folder.path):
+            folders = sorted({"/".join(each.path) or "." for each in (*self._known.values(), folder)})
+            raise UserError(f"{self._source}: more than one data set in it: {', '.join(folders)}; keep one of them")
+        if key in self._places:
+            raise UserError(f"{self._source}: {path}: a second file for {place}; remove one of them")
+        self._places.add(key)
+        return place
+
+    def _without_parts(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(part for part in path if part.lower() not in self._parts)
 
     def _pass_over(self, path: str, parts: tuple[str, ...]) -> None:
-        kind, folder = _tree_above(parts)
-        if kind == "frames" and _FULL_FRAME.fullmatch(parts[-1]):
-            name = "Cityscapes" if _CITYSCAPES.fullmatch(parts[-1]) else "IDD Segmentation"
-            raise UserError(
-                f"{self._source}: {path!r}: named as the frames of {name}, which is not read yet; "
-                "IDD-Lite is a different download"
-            )
-        if kind == "frames" and _PICTURE.fullmatch(path):
+        folder = _folder_above(self._patterns.images, parts)
+        picture = _PICTURE.fullmatch(path) is not None
+        hint = self._fitting(path, parts) if picture and (folder or not (self._known or self._hint)) else ""
+        if folder and picture:
+            if hint:  # at once, as its archive may be large
+                raise UserError(f"{self._source}: {hint}")
             self._misnamed.setdefault(folder, Seen()).add(path)
             if len(self._misnamed) > _MAX_FOLDERS:
-                folders = f"more than {_MAX_FOLDERS} folders like {'/'.join(folder)}"
+                folders = f"more than {_MAX_FOLDERS} folders like {'/'.join(folder.path)}"
                 raise UserError(f"{self._source}: {folders}; keep only the data set")
-        elif _looks_like_label(kind, parts):
+        elif not folder and self._looks_like_label(parts):
             self.passed_over.add(path)
+        self._hint = self._hint or hint
         start = "/".join(parts[:2])
         if len(self._others) < 8 and start not in self._others:
             self._others.append(start)
+
+    def _looks_like_label(self, parts: tuple[str, ...]) -> bool:
+        suffixes = tuple(Path(pattern.text).suffix for pattern in self._patterns.labels)
+        of_labels = _folder_above(self._patterns.labels, parts) or parts[-1].lower().endswith(suffixes)
+        return bool(of_labels) and not self._labelled.isdisjoint(part.lower() for part in parts)
+
+    @cached_property
+    def _other_sets(self) -> dict[Path, _Patterns]:
+        others: dict[Path, _Patterns] = {}
+        for path in sorted(self._sets.glob("*.yaml")):
+            with contextlib.suppress(UserError, OSError):  # what cannot be read is not proposed
+                if (other := read_description(path)) != self._description:
+                    others[path] = _Patterns(other)
+        return others
+
+    def _fitting(self, path: str, parts: tuple[str, ...]) -> str:
+        """Return which other descriptions have a place for an image, or nothing if there are none."""
+        sets = [str(each) for each, other in self._other_sets.items() if any(p.match(parts) for p in other.images)]
+        if not sets:
+            return ""
+        reads = "reads such names: set fetch.dataset to it"
+        if len(sets) > 1:
+            reads = "read such names: set fetch.dataset to one of them"
+        return f"{path!r}: not named as an image of {self._description.name}; {', '.join(sets)} {reads}"
 
     def finish(self) -> None:
         """Check the source as a whole, after its last file.
 
         Raises:
-            UserError: if it is not IDD-Lite, or a picture among the frames is not named as a frame.
+            UserError: if nothing in it has a place, or a picture among the images is not named as one.
         """
-        above = {folder[:-1] for folder in self._folders.values()}
+        name = self._description.name
+        above = {self._without_parts(folder.above) for folder in self._known.values()}
         for folder, seen in self._misnamed.items():  # nobody would notice a missing test frame, as it has no label
-            if not above or folder[:-1] in above:
+            if not above or self._without_parts(folder.above) in above:
                 more = f" and {seen.count - 1:,} more" if seen.count > 1 else ""
+                parts = seen.first.split("/")
+                patterns = dict.fromkeys(each.text for each in self._patterns.images if each.folder_above(parts))
                 raise UserError(
-                    f"{self._source}: {seen.first!r}{more}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, "
-                    "of letters, digits, spaces and the signs . - _ +; rename it, or remove it"
+                    f"{self._source}: {seen.first!r}{more}: in {name} an image is named {' or '.join(patterns)}, of "
+                    "letters, digits, spaces and the signs . - _ +; rename it, remove it, or add its name to `ignore` "
+                    "of the description"
                 )
-        if not self._folders:
-            raise UserError(
-                f"{self._source}: no IDD-Lite in it; leftImg8bit/{{train,val,test}} and gtFine/{{train,val}} were "
-                "expected, both in the same folder, or a different layout of docs/your-data.md; it has: "
-                + (", ".join(sorted(self._others)) or "no files")
+        if not self._known:
+            first = self._description.layouts[0]
+            found = ", ".join(sorted(self._others)) or "no files"
+            missing = (
+                f"no {name} in it; {first.images} and {first.labels} were expected, both in the same folder, or a "
+                f"different layout of the description; it has: {found}"
             )
+            raise UserError(f"{self._source}: {self._hint or missing}")
 
 
-def _match(folder: str, split: str, *rest: str) -> tuple[_Tree, Frame] | None:
-    """Return the frame that a file belongs to, from the last three or four parts of its path."""
-    *drives, name = rest
-    tree = _TREES.get(folder.lower())
-    if tree is None or split.lower() not in tree.splits or not (drives or tree.flat):
-        return None
-    match = tree.file.fullmatch(name)
-    if (
-        not match
-        or _FULL_FRAME.fullmatch(name)
-        or _FULL_LABEL.fullmatch(name)
-        or not all(map(_DRIVE.fullmatch, drives))
-    ):
-        return None
-    # Without a folder per drive, the split serves as the drive, so that splits share no drive.
-    split = split.lower()
-    return tree, Frame(split, drives[0] if drives else split, match["name"])
-
-
-def _tree_above(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return the kind and path of the folder of frames or labels that a file is below; two empty values if none."""
-    for at in range(len(parts) - 2):
-        tree = _TREES.get(parts[at].lower())
-        if tree and parts[at + 1].lower() in SPLITS:
-            return tree.kind, parts[: at + 1]
-    return "", ()
-
-
-def _looks_like_label(kind: str, parts: tuple[str, ...]) -> bool:
-    of_labels = kind == "labels" or (not kind and parts[-1].lower().endswith(".png"))
-    return of_labels and not {part.lower() for part in parts}.isdisjoint(LABELLED)
+def _folder_above(patterns: list[Pattern], parts: tuple[str, ...]) -> Folder | None:
+    return next((folder for pattern in patterns if (folder := pattern.folder_above(parts))), None)

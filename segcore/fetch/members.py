@@ -18,12 +18,9 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple, Protocol, cast
 
 from segcore.fetch import formats
+from segcore.files.description import Description
 
-# IDD-Lite has 3,618 files of 27 MB in all, the largest of 23 kB. The limits leave room for larger data sets, and stop
-# an archive that was made to fill the disk or the memory.
-MAX_MEMBERS = 100_000
-MAX_TOTAL = 4 << 30
-MAX_FILE = 64 << 20
+MAX_FILE = 64 << 20  # bytes; a PNG of 16 million pixels that noise fills has 48 MB
 MAX_NAME = 4096  # characters of a path; Linux allows no longer one
 MAX_HEADERS = 4096  # bytes of a tar beside the content of its files, for each member that is allowed
 XZ_MEMORY = 80 << 20  # `xz -9` needs 65 MiB
@@ -35,6 +32,7 @@ DAMAGE = (
     ArithmeticError, RuntimeError,
 )  # fmt: skip
 
+_ZIP = (b"PK\3\4", b"PK\5\6")
 _UNPACK = "unpack it, and set fetch.source to the folder"
 
 # APPNOTE.TXT 4.4.2, "version made by", of systems whose paths have backslashes: FAT, OS/2 HPFS, NTFS, VFAT.
@@ -43,6 +41,20 @@ _BACKSLASH_SYSTEMS = (0, 6, 10, 14)
 
 class Refused(Exception):
     """The archive is not read. The text says why, and what to do."""
+
+
+class Limits(NamedTuple):
+    """Limits of an archive. They stop one that was made to fill the disk or the memory."""
+
+    members: int = 100_000
+    total: int = 4 << 30  # bytes unpacked
+
+    @classmethod
+    def of(cls, description: Description) -> "Limits":
+        """Return limits that leave room for a data set of the published size, if the description has it."""
+        frames = sum(split.frames or 0 for _, split in description.splits)
+        width, height = description.size or (0, 0)
+        return cls(max(cls().members, 10 * frames), max(cls().total, frames * width * height * 4))
 
 
 class Member(NamedTuple):
@@ -65,22 +77,22 @@ class _Entry(NamedTuple):
     link: str | None = None  # a hard link's target; a folder has neither data nor link
 
 
-def read_members(file: IO[bytes]) -> Iterator[Member]:
+def read_members(file: IO[bytes], limits: Limits) -> Iterator[Member]:
     """Yield the files in order; their data can be read until the next is asked for.
 
     The first bytes decide the kind of archive, not its name.
 
     Raises:
         Refused: if it is not an archive that is read here, contains symbolic links, devices, encrypted files,
-            absolute paths or ``..``, hard links to anything but an earlier file, or exceeds the limits of this module.
+            absolute paths or ``..``, hard links to anything but an earlier file, or exceeds the limits.
         Exception: one of :data:`DAMAGE`, or an OSError without an errno, if it is damaged.
     """
     total = 0
     # Names are kept as digests, because a name can be long. Only hard links need them.
     files: dict[bytes, tuple[int, int]] = {}
-    for number, entry in enumerate(_entries(file), start=1):
-        if number > MAX_MEMBERS:
-            raise _hostile(f"more than {MAX_MEMBERS:,} members")
+    for number, entry in enumerate(_entries(file, limits), start=1):
+        if number > limits.members:
+            raise _hostile(f"more than {limits.members:,} members")
         if len(entry.name) > MAX_NAME:
             raise _hostile(f"{entry.name[:80]!r}…: a path of more than {MAX_NAME:,} characters")
         if entry.size > MAX_FILE:
@@ -95,14 +107,20 @@ def read_members(file: IO[bytes]) -> Iterator[Member]:
             files[_digest(entry.name)] = found
             original, size = found
         total += size
-        if total > MAX_TOTAL:
-            raise _hostile(f"more than {MAX_TOTAL:,} bytes unpacked")
+        if total > limits.total:
+            raise _too_large(limits)
         if entry.data or original:
             yield Member(number, _normal(entry.name), entry.data, original)
 
 
 def _hostile(what: str) -> Refused:
     return Refused(f"refused: {what}; get it from a source that you trust, or, if it is your own, {_UNPACK}")
+
+
+def _too_large(limits: Limits) -> Refused:
+    return _hostile(
+        f"more than {limits.total:,} bytes unpacked, a limit that `splits.*.frames` and `size` of the description raise"
+    )
 
 
 def _normal(name: str) -> str:
@@ -117,18 +135,45 @@ def _digest(name: str) -> bytes:
     return hashlib.blake2b(_normal(name).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _entries(file: IO[bytes]) -> Iterator[_Entry]:
+def is_archive(file: IO[bytes]) -> bool:
+    """Return whether a file begins as a ZIP or as a tar, compressed or not. A damaged stream counts as one, too."""
+    if _magic(file).startswith(_ZIP):
+        return True
+    head = b""
+    try:
+        stream = _decompressed(file)
+        while len(head) < formats.HEAD and (data := stream.read(formats.HEAD - len(head))):
+            head += data
+    except (*DAMAGE, Refused):
+        return True
+    except OSError as error:
+        if error.errno is None:
+            return True
+        raise
+    return head[257:262] == b"ustar"
+
+
+def _magic(file: IO[bytes]) -> bytes:
     magic = file.read(6)
     file.seek(0)
-    if magic.startswith((b"PK\3\4", b"PK\5\6")):
-        return _zip_entries(file)
+    return magic
+
+
+def _decompressed(file: IO[bytes]) -> _Readable:
+    """Return the stream in a file of gzip, bzip2 or xz, or the file itself."""
+    magic = _magic(file)
     if magic.startswith(b"\x1f\x8b"):
-        return _tar_entries(_Stream(gzip.GzipFile(fileobj=file)))
+        return gzip.GzipFile(fileobj=file)
     if magic.startswith(b"BZh"):
-        return _tar_entries(_Stream(bz2.BZ2File(file)))
-    if magic == b"\xfd7zXZ\0":
-        return _tar_entries(_Stream(_Unxz(file)))
-    return _tar_entries(_Stream(file, compressed=False))
+        return bz2.BZ2File(file)
+    return _Unxz(file) if magic == b"\xfd7zXZ\0" else file
+
+
+def _entries(file: IO[bytes], limits: Limits) -> Iterator[_Entry]:
+    if _magic(file).startswith(_ZIP):
+        return _zip_entries(file)
+    stream = _decompressed(file)
+    return _tar_entries(_Stream(stream, limits, compressed=stream is not file))
 
 
 def _tar_entries(stream: "_Stream") -> Iterator[_Entry]:
@@ -175,10 +220,11 @@ class _StrictTarInfo(tarfile.TarInfo):
 class _Stream:
     """The bytes of a tar, decompressed, with a limit: 1 kB of bzip2 can hold 1 GB of zeros behind the last member."""
 
-    def __init__(self, file: _Readable, compressed: bool = True) -> None:
+    def __init__(self, file: _Readable, limits: Limits, compressed: bool) -> None:
         self.compressed = compressed
         self._file = file
-        self._left = MAX_TOTAL + MAX_HEADERS * MAX_MEMBERS
+        self._limits = limits
+        self._left = limits.total + MAX_HEADERS * limits.members
         self.head = b""
 
     def read(self, size: int) -> bytes:
@@ -186,7 +232,7 @@ class _Stream:
         self.head = self.head or data[: formats.HEAD]
         self._left -= len(data)
         if self._left < 0:
-            raise _hostile(f"more than {MAX_TOTAL:,} bytes unpacked")
+            raise _too_large(self._limits)
         return data
 
 

@@ -6,19 +6,21 @@ from typing import NamedTuple
 
 SHOWN = 20  # lines
 ALONE = 3  # up to this many problems of a kind have a line each
+MANY = 40  # details of a line that is to name all of them
 
 
 class Kind(NamedTuple):
     """A kind of problem, with a text for one file and a text for many.
 
-    ``{detail}`` stands for the details of the one file, or for the most frequent ones of the many, ``{count}`` for the
-    number of files with the problem, and other names for the totals that :func:`listing` gets. The remedy is
-    appended to either text.
+    ``{detail}`` stands for the details of the one file, or for the ``shown`` most frequent ones of the many,
+    ``{count}`` for the number of files with the problem, and other names for the totals that :func:`listing` gets.
+    The remedy is appended to either text.
     """
 
     one: str
     many: str
     remedy: str = ""
+    shown: int = 5
 
 
 class Problem(NamedTuple):
@@ -30,7 +32,7 @@ class Problem(NamedTuple):
 
 
 class Wrong(Exception):
-    """A picture has a problem."""
+    """A frame or a label has a problem."""
 
     def __init__(self, kind: Kind, *details: str) -> None:
         super().__init__(kind, *details)
@@ -40,6 +42,21 @@ class Wrong(Exception):
     def of(self, subject: object) -> Problem:
         """Return it as the problem of a file."""
         return Problem(self.kind, str(subject), self.details)
+
+
+def of_labels(what: str, remedy: str) -> Kind:
+    """Return a kind of problem that labels have."""
+    return Kind(what, f"{{count}} of {{labels}} labels: {what}", f"; {remedy}")
+
+
+def unknown(what: str) -> Kind:
+    """Return the kind of problem of labels with ids, names or colours that the description does not have."""
+    return Kind(
+        f"{what} that the description (fetch.dataset) does not know: {{detail}}",
+        f"{{count}} of {{labels}} labels have {what} that the description (fetch.dataset) does not know: {{detail}}",
+        "; give each to a class or to void there, or correct the labels",
+        MANY,
+    )
 
 
 def listing(problems: Sequence[Problem], **totals: int) -> str:
@@ -54,21 +71,24 @@ def listing(problems: Sequence[Problem], **totals: int) -> str:
     for kind, group in groups.items():
         if len(group) > ALONE:
             numbers = {name: f"{number:,}" for name, number in {**totals, "count": len(group)}.items()}
-            said = kind.many.format(detail=_frequent(group), **numbers)
+            said = kind.many.format(detail=_frequent(group, kind.shown), **numbers)
             lines.append(f"{said}{kind.remedy}; the first: {group[0].subject}")
         else:
-            lines += [
-                f"{each.subject}: {kind.one.format(detail=', '.join(each.details))}{kind.remedy}" for each in group
-            ]
+            for each in group:
+                said = kind.one.format(detail=_joined(each.details[:MANY], len(each.details)))
+                lines.append(f"{each.subject}: {said}{kind.remedy}")
     more = [f"… and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
     return "\n".join(f"  {line}" for line in lines[:SHOWN] + more)
 
 
-def _frequent(group: Sequence[Problem]) -> str:
+def _frequent(group: Sequence[Problem], shown: int) -> str:
     """Return the most frequent details, and how many files have each unless all have the same."""
     counts = Counter(detail for problem in group for detail in problem.details)
-    shown = counts.most_common(5)
-    if len(counts) == 1 and shown[0][1] == len(group):
-        return shown[0][0]
-    more = [f"{len(counts) - len(shown):,} more"] if len(counts) > len(shown) else []
-    return ", ".join([f"{detail} ({count:,})" for detail, count in shown] + more)
+    if all(count == len(group) for count in counts.values()):
+        return _joined(list(counts)[:shown], len(counts))
+    return _joined([f"{detail} ({count:,})" for detail, count in counts.most_common(shown)], len(counts))
+
+
+def _joined(details: Sequence[str], total: int) -> str:
+    more = [f"{total - len(details):,} more"] if total > len(details) else []
+    return ", ".join([*details, *more])

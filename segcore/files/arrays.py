@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.lib import format as npy
 from pydantic import Field
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 from segcore.dataset.frames import LABELLED, MAX_PIXELS, SPLITS, Frame
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, read_json
@@ -42,8 +42,13 @@ class Stats(Strict):
 
     mean: Channels
     std: Channels
-    share: dict[str, Share]
+    share: Annotated[dict[str, Share], Field(min_length=1, max_length=VOID)]  # in the order of the ids
     void_share: Share
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes in the order of their ids."""
+        return list(self.share)
 
 
 def write_stats(path: Path, stats: Stats) -> None:
@@ -57,10 +62,7 @@ def read_stats(arrays: Path = ARRAYS) -> Stats:
     Raises:
         UserError: if stats.json is not what preprocess writes.
     """
-    stats = read_json(arrays / STATS, Stats, "preprocess")
-    if list(stats.share) != list(CLASSES):
-        raise UserError(f"{arrays / STATS}: it has other classes than {', '.join(CLASSES)}; run `dvc repro preprocess`")
-    return stats
+    return read_json(arrays / STATS, Stats, "preprocess")
 
 
 def load_images(split: str, arrays: Path = ARRAYS) -> np.ndarray:
@@ -90,8 +92,8 @@ def load_split(split: str, arrays: Path = ARRAYS) -> tuple[list[Row], np.ndarray
     return rows, images
 
 
-def load_labelled(split: str, arrays: Path = ARRAYS) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images N×H×W×3 and labels N×H×W of train or val as memory maps.
+def load_labelled(split: str, classes: int, arrays: Path = ARRAYS) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images N×H×W×3 and labels N×H×W of train or val as memory maps; ``classes`` is the number of classes.
 
     Raises:
         UserError: if a file is not such an array, their shapes differ, or a label is neither a class id nor void.
@@ -101,8 +103,10 @@ def load_labelled(split: str, arrays: Path = ARRAYS) -> tuple[np.ndarray, np.nda
         raise UserError(
             f"{arrays}: {split} images {images.shape} and labels {labels.shape} do not fit; run `dvc repro preprocess`"
         )
-    if any(((label >= len(CLASSES)) & (label != VOID)).any() for label in labels):
-        raise UserError(f"{arrays}: {split} labels have values that are no class id; run `dvc repro preprocess`")
+    if any(((label >= classes) & (label != VOID)).any() for label in labels):
+        raise UserError(
+            f"{arrays}: {split} labels have values that are no id of the {classes} classes; run `dvc repro preprocess`"
+        )
     return images, labels
 
 

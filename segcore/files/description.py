@@ -10,13 +10,13 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
+from segcore.dataset.classes import VOID_COLOUR
 from segcore.dataset.frames import SPLITS
 from segcore.files.dataset import Colour, Dataset, Licence, Protocol, Side
 from segcore.files.params import read_yaml
 from segcore.runtime.typed import Strict, validate
 
 SETS = Path("data/sets")
-VOID_COLOUR = (0, 0, 0)
 MAX_CLASSES = 64
 
 # A name is a key in metrics, a column of tables and a line of plots. These names have a different meaning there.
@@ -35,6 +35,27 @@ def _class_name(name: str) -> str:
 ClassName = Annotated[str, AfterValidator(_class_name)]
 Text = Annotated[str, Field(min_length=1)]
 Id = Annotated[int, Field(ge=0, le=255)]
+
+# In a pattern of paths, a placeholder or alternatives.
+BRACES = re.compile(r"\{([^{}/]*)\}")
+
+
+def _pattern(text: str) -> str:
+    names = Counter(inside for inside in BRACES.findall(text) if "|" not in inside)
+    if "\\" in text or {"", ".", ".."} & {*text.split("/")}:
+        raise ValueError("a relative path with `/` between folders was expected")
+    if re.search("[{}]", BRACES.sub("", text)):
+        raise ValueError("braces were expected in pairs, neither nested nor around a `/`")
+    if names.keys() - {"split", "drive", "frame"}:
+        raise ValueError("{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in braces")
+    if names["split"] != 1 or names["frame"] != 1 or names["drive"] > 1:
+        raise ValueError("{split} and {frame} were expected once each, and {drive} at most once")
+    if "{drive}{frame}" in text or "{frame}{drive}" in text:
+        raise ValueError("text between {drive} and {frame} was expected")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 Item = TypeVar("Item")
 Listed = Annotated[tuple[Item, ...], Field(strict=False)]
@@ -57,9 +78,21 @@ class Class(Source):
 class Layout(Strict):
     """Where images and labels are: patterns of :mod:`segcore.fetch.patterns`, and how a label stores the classes."""
 
-    images: Text
-    labels: Text
+    images: Pattern
+    labels: Pattern
     encoding: Literal["ids", "colours", "polygons"] = "ids"
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        """Check the suffixes, and that images and labels agree on whether there are drives."""
+        suffixes = {"images": ("jpg", "jpeg", "png"), "labels": ("json",) if self.encoding == "polygons" else ("png",)}
+        for key, expected in suffixes.items():
+            found = re.search(r"\.(\{[^{}]*\}|[^{}.]*)$", getattr(self, key).lower())
+            if not found or not {*found[1].strip("{}").split("|")} <= {*expected}:
+                raise ValueError(f"{key}: a pattern that ends in .{' or .'.join(expected)} was expected")
+        if ("{drive}" in self.images) != ("{drive}" in self.labels):
+            raise ValueError("{drive} was expected in both images and labels, or in neither")
+        return self
 
 
 class Split(Strict):
@@ -70,11 +103,17 @@ class Split(Strict):
     frames: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
 
 
+class LabelledSplit(Split):
+    """A split with ground truth, which must have frames unless the description says otherwise."""
+
+    required: bool = True
+
+
 class Splits(Strict):
     """The splits of a data set."""
 
-    train: Split = Split(required=True)
-    val: Split = Split(required=True)
+    train: LabelledSplit = LabelledSplit()
+    val: LabelledSplit = LabelledSplit()
     test: Split = Split()
 
 
@@ -97,7 +136,7 @@ class Description(Strict):
     classes: Annotated[dict[ClassName, Class], Field(min_length=2, max_length=MAX_CLASSES)]
     void: Source = Source()
     skip_names: Listed[Text] = ()  # polygons that are not drawn
-    layouts: Annotated[tuple[Layout, ...], Field(strict=False, min_length=1)]
+    layouts: Listed[Layout]
     parts: Listed[Text] = ()  # folders that may stand side by side, of a set that is published in several archives
     ignore: Listed[Text] = ()  # globs of file names that are neither frames nor labels
     splits: Splits = Splits()
@@ -122,8 +161,18 @@ class Description(Strict):
         return self
 
     @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """Check that no folder belongs to two splits."""
+        counts = Counter(folder for split in SPLITS for folder in self._folders(split))
+        if twice := [folder for folder, count in counts.items() if count > 1]:
+            raise ValueError(f"splits: each folder was expected once; {twice[0]} is there twice")
+        return self
+
+    @model_validator(mode="after")
     def _labelled(self) -> Self:
-        """Check that every class can occur in the labels of every layout."""
+        """Check that there is a layout, and that every class can occur in the labels of every layout."""
+        if not self.layouts:
+            raise ValueError("layouts: at least one was expected")
         for number, layout in enumerate(self.layouts):
             for name, each in self.classes.items():
                 key = {"ids": "ids", "colours": "mask", "polygons": "names"}[layout.encoding]
@@ -148,8 +197,10 @@ class Description(Strict):
 
     def folders(self) -> dict[str, str]:
         """Return the split of each folder name, in lower case."""
-        splits = {split: getattr(self.splits, split) for split in SPLITS}
-        return {folder.lower(): split for split, each in splits.items() for folder in each.folders or [split]}
+        return {folder: split for split in SPLITS for folder in self._folders(split)}
+
+    def _folders(self, split: str) -> list[str]:
+        return [folder.lower() for folder in getattr(self.splits, split).folders or [split]]
 
 
 def masks(source: Source) -> tuple[tuple[int, int, int], ...]:

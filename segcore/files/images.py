@@ -1,6 +1,6 @@
 """Pictures on disk: RGB frames, label maps, and predicted class ids. Errors name the damaged file.
 
-``data/raw`` holds all frames and labels in the published layout, ``data/native`` those of val and test, and
+``data/raw`` holds all frames and labels, ``data/native`` those of val and test in the same layout, and
 ``data/predictions`` the predicted class ids of val and test, all at native size.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 from segcore.dataset.frames import MAX_PIXELS
 from segcore.runtime.errors import UserError
 
@@ -20,7 +20,7 @@ NATIVE = Path("data/native")
 PREDICTIONS = Path("data/predictions")
 RENDERS = Path("data/renders")  # pictures for people; no stage reads them
 
-MAX_BYTES = 64 << 20  # IDD-Lite's pictures have at most 23 kB
+MAX_BYTES = 64 << 20  # a PNG of 16 million pixels of noise has 48 million
 MAX_SCANS = 32  # a progressive JPEG has about 10; each costs a pass over all pixels, but only 53 bytes of the file
 MAX_SEGMENTS = 10_000  # a JPEG has about 10; a colour profile takes up to 255 more
 # The markers of a JPEG that are followed by a length, and the one at its end: ITU-T T.81, table B.1.
@@ -84,16 +84,19 @@ def _end_of_jpeg(data: bytes) -> int:
 
 
 def read_image(path: Path) -> Image.Image:
-    """Read a frame as RGB; it may be grey.
+    """Read a frame, a ``.jpg`` or a ``.png``, as RGB; it may be grey.
 
     Raises:
-        UserError: if it is damaged.
+        UserError: if it is damaged, or grey of 16 bits.
     """
-    return _read(path, "JPEG")[0].convert("RGB")
+    picture, stored = _read(path, "PNG" if path.suffix == ".png" else "JPEG")
+    if picture.mode.startswith("I"):  # Pillow would clip all values above 255
+        raise UserError(f"{path}: 8 bits per channel were expected; it is stored as {stored}; run `dvc repro`")
+    return picture.convert("RGB")
 
 
-def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read the class ids, uint8 H×W, of a frame whose width and height are ``size``.
+def read_labels(path: Path, size: tuple[int, int], classes: int) -> np.ndarray:
+    """Read the ids, uint8 H×W, of so many ``classes`` in a frame whose width and height are ``size``.
 
     Raises:
         UserError: unless it is a grey picture of 8 bits, of that size, with class ids and void only.
@@ -105,9 +108,9 @@ def read_labels(path: Path, size: tuple[int, int]) -> np.ndarray:
         found, expected = ("×".join(map(str, pair)) for pair in (picture.size, size))
         raise UserError(f"{path}: its size is {found}, its frame's {expected}; run `dvc repro`")
     labels = np.asarray(picture)
-    strange = labels[(labels >= len(CLASSES)) & (labels != VOID)]
+    strange = labels[(labels >= classes) & (labels != VOID)]
     if strange.size:
-        raise UserError(f"{path}: {strange[0]} is not a class id; run `dvc repro`")
+        raise UserError(f"{path}: {strange[0]} is no id of the {classes} classes; run `dvc repro`")
     return labels
 
 

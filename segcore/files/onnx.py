@@ -8,11 +8,12 @@ import json
 import os
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from segcore.dataset.classes import CLASSES
+from segcore.dataset.classes import VOID
+from segcore.files.dataset import Colour
 from segcore.runtime.errors import UserError
 from segcore.runtime.threads import thread_count
 from segcore.runtime.typed import Strict, read_json, validate
@@ -30,19 +31,23 @@ TEXTS = ("licence", "model_sha256", "precision")  # the others are JSON
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-Colour = Annotated[tuple[int, int, int], Field(strict=False)]  # RGB
-
-
 class OnnxRecord(Strict):
     """The metadata of an exported model."""
 
     model_config = ConfigDict(extra="ignore")
-    classes: list[str]
-    colours: list[Colour]  # in the order of the classes
+    classes: list[str] = Field(min_length=1, max_length=VOID)  # in the order of the ids
+    colours: list[Colour]  # in the same order
     licence: str  # of the frames that it was trained on
     model_sha256: str  # of the .safetensors file that it was made from
     input_size: tuple[int, int] = Field(strict=False)  # height, width of the network's input
     precision: str  # fp32 or int8
+
+    @field_validator("colours")
+    @classmethod
+    def _one_per_class(cls, colours: list[Colour], found: ValidationInfo) -> list[Colour]:
+        if len(colours) != len(found.data.get("classes", colours)):
+            raise ValueError("one colour per class was expected")
+        return colours
 
 
 class ExportScores(Strict):
@@ -62,7 +67,7 @@ class OnnxModel:
         """Load ``path``.
 
         Raises:
-            UserError: if it is not an ONNX file that this pipeline exported with these classes.
+            UserError: if it is not an ONNX file that this pipeline exported.
         """
         content, threads = path.read_bytes(), thread_count()
         try:
@@ -77,10 +82,6 @@ class OnnxModel:
             self.record = validate({key: _value(key, text) for key, text in metadata.items()}, OnnxRecord, path)
         except UserError as error:
             raise UserError(f"{error}; run `dvc repro export`") from None
-        if self.record.classes != list(CLASSES):
-            raise UserError(
-                f"{path}: made for the classes {self.record.classes}, not {list(CLASSES)}; run `dvc repro export`"
-            )
 
     def run(self, images: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
         """Predict RGB frames, uint8 B×H×W×3: class ids, uint8 B×H×W, and their probabilities, float32 B×H×W."""

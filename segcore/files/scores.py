@@ -1,11 +1,14 @@
 """Read and write the scores of evaluate: evaluate.json, confusion.json, frames.csv and calibration.csv of metrics.
 
 ``frames.csv`` has a row per validation frame and class: ``drive, frame, class, tp, fp, fn``, counted in pixels at the
-size of the protocol. Its sums give ``miou`` of ``evaluate.json`` exactly.
+size of the protocol. Its sums give ``miou`` of ``evaluate.json`` exactly. The classes of a frame are in the order of
+their ids.
 """
 
 import io
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +16,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from segcore.dataset.classes import CLASSES
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, read_json
 
@@ -38,7 +40,7 @@ class Scores(Strict):
     ece: float | None = None  # expected calibration error of the confidence at native size
 
 
-ClassName = Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]
+ClassName = Annotated[str, Field(min_length=1)]
 
 
 class Cell(Strict):
@@ -63,26 +65,32 @@ def read_scores(path: Path = SCORES) -> Scores:
     return read_json(path, Scores, "evaluate")
 
 
-def write_confusion(path: Path, matrix: np.ndarray) -> None:
+def write_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> None:
     """Write confusion.json from a matrix C×C of pixels by (true class, predicted class)."""
     cells = [
-        {"actual": actual, "predicted": predicted, "pixels": int(matrix[i, j])}
-        for i, actual in enumerate(CLASSES)
-        for j, predicted in enumerate(CLASSES)
+        {"actual": actual, "predicted": predicted, "pixels": int(pixels)}
+        for actual, row in zip(classes, matrix, strict=True)
+        for predicted, pixels in zip(classes, row, strict=True)
     ]
     path.write_text(json.dumps(cells, indent=2) + "\n")
 
 
 def read_confusion(path: Path = CONFUSION) -> pd.DataFrame:
-    """Read confusion.json as a table C×C of pixels, its index the true and its columns the predicted class.
+    """Read confusion.json as a table C×C of pixels, its index the true and its columns the predicted class, in order.
 
     Raises:
         UserError: if it is not what evaluate writes.
     """
-    cells = read_json(path, list[Cell], "evaluate")
-    listed = pd.DataFrame([cell.model_dump() for cell in cells], columns=list(Cell.model_fields))
-    pixels = listed.pivot_table("pixels", "actual", "predicted", aggfunc="sum", fill_value=0)
-    return pixels.reindex(index=CLASSES, columns=CLASSES, fill_value=0)
+    cells: list[Cell] = read_json(path, list[Cell], "evaluate")
+    classes = pd.Index(dict.fromkeys(cell.actual for cell in cells), name="actual")
+    pairs = [(cell.actual, cell.predicted) for cell in cells]
+    if not pairs or pairs != list(itertools.product(classes, classes)):
+        raise UserError(
+            f"{path}: not what evaluate writes (one entry for each pair of classes was expected); "
+            "run `dvc repro evaluate`"
+        )
+    pixels = np.array([cell.pixels for cell in cells]).reshape(len(classes), -1)
+    return pd.DataFrame(pixels, classes, classes.rename("predicted"))
 
 
 def write_calibration(path: Path, rows: list[tuple[float, float, float]]) -> None:
@@ -90,10 +98,12 @@ def write_calibration(path: Path, rows: list[tuple[float, float, float]]) -> Non
     pd.DataFrame(rows, columns=["confidence", "accuracy", "share"]).to_csv(path, index=False)
 
 
-def write_counts(path: Path, rows: list[tuple[str, str, np.ndarray]]) -> None:
+def write_counts(path: Path, rows: list[tuple[str, str, np.ndarray]], classes: Sequence[str]) -> None:
     """Write frames.csv from (drive, frame, counts C×3 of TP, FP, FN) of each validation frame."""
     lines = [
-        (drive, frame, name, *map(int, counts[i])) for drive, frame, counts in rows for i, name in enumerate(CLASSES)
+        (drive, frame, name, *map(int, pixels))
+        for drive, frame, counts in rows
+        for name, pixels in zip(classes, counts, strict=True)
     ]
     pd.DataFrame(lines, columns=COLUMNS).to_csv(path, index=False)
 
@@ -106,14 +116,15 @@ def read_counts(content: bytes, name: str) -> pd.DataFrame:
     """
     types = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(PIXELS, "int64")
     try:
-        counts = pd.read_csv(io.BytesIO(content), usecols=COLUMNS, dtype=types, keep_default_na=False)
+        return pd.read_csv(io.BytesIO(content), usecols=COLUMNS, dtype=types, keep_default_na=False)
     except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: not the table that evaluate writes ({reason}); run `dvc repro`") from None
-    unknown = set(counts["class"]) - set(CLASSES)
-    if unknown:
-        raise UserError(f"{name}: unknown class {min(unknown)!r}; run `dvc repro`")
-    return counts
+
+
+def classes_of(counts: pd.DataFrame) -> list[str]:
+    """Return the classes of a result in the order of their ids, which is that of their first rows."""
+    return list(counts["class"].unique())
 
 
 def frame_scores(counts: pd.DataFrame, by: tuple[str, ...] = ("drive", "frame")) -> pd.Series:

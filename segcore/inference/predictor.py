@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segcore.dataset.classes import CLASSES
+from segcore.files.dataset import Dataset
 from segcore.files.model import Record, load_weights
 from segcore.network.device import usable_precision
 from segcore.network.erfnet import ERFNet
@@ -31,19 +31,15 @@ class Predictor:
             precision: bf16 or fp32, instead of the precision of training.
 
         Raises:
-            UserError: if the file does not hold an ERFNet of this pipeline's classes.
+            UserError: if the file does not hold an ERFNet of this pipeline.
         """
         state, values = load_weights(path)
         try:
             self.record = validate(values, Record, path)
-            self.network = ERFNet(len(CLASSES), self.record.params["model"]["encoder_only"])
+            self.network = ERFNet(len(self.record.classes), self.record.params["model"]["encoder_only"])
             self._normalise = Normalise(self.record.mean, self.record.std, device)
         except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{path}: not written by this pipeline ({error}); run `dvc repro train`") from None
-        if self.record.classes != list(CLASSES):
-            raise UserError(
-                f"{path}: made for the classes {self.record.classes}, not {list(CLASSES)}; run `dvc repro train`"
-            )
         try:
             self.network.load_state_dict(state)
         except RuntimeError as error:
@@ -54,6 +50,11 @@ class Predictor:
         self.device, self.size = device, self.record.input_size
         self.wanted = precision or self.record.precision
         self.precision = usable_precision(self.wanted, device)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes in the order of their ids."""
+        return self.record.classes
 
     @torch.inference_mode()
     def scores(self, frames: Iterable[np.ndarray], mirrored: bool = False) -> Iterator[Tensor]:
@@ -83,6 +84,19 @@ class Predictor:
                 f"the model was trained on frames of {_by(self.size)}, and these are {_by(frame.shape[:2])} "
                 "(height × width); run `dvc repro train`"
             )
+
+
+def check_classes(path: Path, classes: list[str], dataset: Dataset) -> None:
+    """Check that the model in ``path``, which predicts ``classes``, can be scored on ``dataset``.
+
+    Raises:
+        UserError: if the data set has different classes.
+    """
+    if classes != dataset.names:
+        raise UserError(
+            f"{path}: the model predicts {', '.join(classes)}, and the classes of {dataset.name} are "
+            f"{', '.join(dataset.names)}. It cannot be scored on a data set with different classes; run `dvc repro`"
+        )
 
 
 @torch.inference_mode()

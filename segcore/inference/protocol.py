@@ -1,39 +1,45 @@
-"""The IDD-Lite protocol: prediction and ground truth at 256×128, one confusion matrix over all frames, without void.
+"""Scores by the protocol of a data set: one confusion matrix over all frames, without void.
 
-Source: the organisers' evaluation code for the IDD-Lite challenge of NCVPRIPG 2019. It resizes with Pillow's NEAREST;
-OpenCV's picks different pixels.
+Prediction and ground truth are compared at native size, or at a fixed size. The organisers of the IDD-Lite challenge of
+NCVPRIPG 2019 do the latter: their code resizes with Pillow's NEAREST to 256×128; OpenCV's picks different pixels.
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import Frame
+from segcore.files.dataset import Protocol
 from segcore.files.scores import Scores
 from segcore.network.confusion import confusion_matrix
 from segcore.network.iou import class_counts, class_iou, mean_iou
 
-PROTOCOL_SIZE = (256, 128)  # width, height
-
 
 class Evaluation:
-    """The counts of all frames so far. The sums of :attr:`frames` give ``miou`` exactly."""
+    """The counts of all frames so far, with the confusion matrices C×C at the protocol's and at native size.
 
-    def __init__(self) -> None:
+    The sums of :attr:`frames` give ``miou`` exactly. With the protocol ``native`` both matrices are the same array.
+    """
+
+    def __init__(self, classes: list[str], protocol: Protocol | Literal["native"]) -> None:
+        self.classes = classes
         self.frames: list[tuple[str, str, np.ndarray]] = []  # drive, frame, counts C×3
-        self.protocol = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
-        self.native = np.zeros_like(self.protocol)
+        self.native = np.zeros((len(classes), len(classes)), np.int64)
+        self.protocol = self.native if protocol == "native" else np.zeros_like(self.native)
         self.pixels = 0
+        self._size = None if protocol == "native" else (protocol.width, protocol.height)
 
     def add(self, frame: Frame, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Count one frame: class ids h×w, both at native size."""
-        self.native += _matrix(truth, prediction)
+        matrix = self._count(truth, prediction)
+        self.native += matrix
         self.pixels += truth.size
-        matrix = _matrix(_protocol_size(truth), _protocol_size(prediction))
-        self.protocol += matrix
+        if self._size is not None:
+            matrix = self._count(_resized(truth, self._size), _resized(prediction, self._size))
+            self.protocol += matrix
         self.frames.append((frame.drive, frame.name, class_counts(matrix)))
 
     @property
@@ -48,7 +54,7 @@ class Evaluation:
             miou=self.miou,
             miou_native=_rounded(mean_iou(class_counts(self.native))),
             pixel_accuracy=_rounded(self.protocol.diagonal().sum() / total if total else math.nan),
-            iou=dict(zip(CLASSES, map(_rounded, class_iou(counts)), strict=True)),
+            iou=dict(zip(self.classes, map(_rounded, class_iou(counts)), strict=True)),
             **more,
         )
 
@@ -57,13 +63,12 @@ class Evaluation:
         valid = int(self.native.sum())
         return f"ground truth of val: {valid:,} valid and {self.pixels - valid:,} void pixels"
 
+    def _count(self, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        return confusion_matrix(torch.tensor(truth), torch.tensor(prediction), len(self.classes)).numpy()
 
-def _protocol_size(labels: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(labels).resize(PROTOCOL_SIZE, Image.Resampling.NEAREST))
 
-
-def _matrix(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    return confusion_matrix(torch.tensor(truth), torch.tensor(prediction), len(CLASSES)).numpy()
+def _resized(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
 
 
 def _rounded(score: float | np.ndarray) -> float | None:

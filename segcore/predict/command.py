@@ -2,16 +2,16 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES
-from segcore.drawing.pictures import legend, overlay
+from segcore.drawing.pictures import Colour, legend, overlay
 from segcore.files.images import Unreadable
 from segcore.files.onnx import OnnxModel
 from segcore.inference.predictor import BATCH_SIZE, Predictor
@@ -66,10 +66,9 @@ def predict(given: list[Path], options: Options) -> None:
         engine = _engine(file, options)
     options.out.mkdir(parents=True, exist_ok=True)
     work = Work(engine, table, name, options)
-    with table.open(), device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"):
-        if not (options.out / LEGEND).exists():
-            with new_outputs(options.out / LEGEND) as [partial]:
-                legend(LEGEND_WIDTH, "the classes of the overlays").save(partial, "PNG")
+    replaced = [found.outputs(False)[0] for found in waiting]
+    with table.open([*engine.classes], replaced), device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"):
+        _write_legend(options.out / LEGEND, engine.classes, options.force)
         if pictures := [found for found in waiting if not found.is_video]:
             work.predict_pictures(pictures)
         for found in waiting:
@@ -85,6 +84,7 @@ class Work:
     def __init__(self, engine: Engine, table: Table, name: str, options: Options) -> None:
         self.failures: list[str] = []
         self._engine, self._table, self._name, self._options = engine, table, name, options
+        self._colours = list(engine.classes.values())
 
     def predict_pictures(self, inputs: list[Input]) -> None:
         """Predict pictures. Some threads read and others write while the network computes."""
@@ -97,15 +97,15 @@ class Work:
 
     def predict_video(self, found: Input) -> None:
         """Predict the frames of a video, and write a video with the overlay."""
-        pixels = np.zeros(len(CLASSES), np.int64)
+        pixels = np.zeros(len(self._colours), np.int64)
 
         def draw(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
             prepared = (Prepared(None, frame, self._engine.prepare(frame)) for frame in frames)
             predicted = self._engine.predict(prepared)
             total = video.frame_count(found.path)
             for _, picture, ids, _ in console.progress(predicted, total, f"predict frames of {found.path.name}"):
-                np.add(pixels, count_classes(ids), out=pixels)
-                yield overlay(picture, ids)
+                np.add(pixels, self._count_classes(ids), out=pixels)
+                yield overlay(picture, ids, self._colours)
 
         try:
             with self._new_outputs(found) as [target]:
@@ -130,8 +130,8 @@ class Work:
 
     def _write(self, predicted: Predicted) -> None:
         with self._new_outputs(predicted.key) as paths:
-            write_picture(paths, predicted.picture, predicted.ids, predicted.confidence)
-            self._add_row(predicted.key, count_classes(predicted.ids))
+            write_picture(paths, predicted.picture, predicted.ids, predicted.confidence, self._colours)
+            self._add_row(predicted.key, self._count_classes(predicted.ids))
 
     def _new_outputs(self, found: Input) -> AbstractContextManager[list[Path]]:
         # Flushing thousands of files one by one takes long. After a power cut, --force replaces files that are empty.
@@ -145,10 +145,20 @@ class Work:
             (self._options.out / output).unlink(missing_ok=True)
         self._table.add(first, found.path.absolute(), self._name, pixels)
 
+    def _count_classes(self, ids: np.ndarray) -> np.ndarray:
+        """Return the number of pixels of each class in class ids h×w."""
+        return np.bincount(ids.ravel(), minlength=len(self._colours))
 
-def count_classes(ids: np.ndarray) -> np.ndarray:
-    """Return the number of pixels of each class in class ids h×w."""
-    return np.bincount(ids.ravel(), minlength=len(CLASSES))
+
+def _write_legend(path: Path, classes: Mapping[str, Colour], force: bool) -> None:
+    """Write the legend, unless there is one already; then say if it is a different one."""
+    drawn = BytesIO()
+    legend(classes, LEGEND_WIDTH, "the classes of the overlays").save(drawn, "PNG")
+    if force or not path.exists():
+        with new_outputs(path) as [partial]:
+            partial.write_bytes(drawn.getvalue())
+    elif path.read_bytes() != drawn.getvalue():
+        console.say(f"{path} stays, but is not the legend of this model's classes and colours: --force replaces it")
 
 
 def _not_done(inputs: list[Input], table: Table, name: str, options: Options) -> list[Input]:

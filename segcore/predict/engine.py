@@ -1,16 +1,18 @@
 """Predict pictures of any size with the network of a model file, or with an ONNX file."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
+from segcore.drawing.pictures import Colour
 from segcore.files.onnx import OnnxModel
 from segcore.inference.predictor import Predictor, confidence, to_native
 from segcore.predict import tiles
+from segcore.predict.colours import find_colours
 
 
 class Prepared(NamedTuple):
@@ -33,6 +35,11 @@ class Predicted(NamedTuple):
 class Engine(Protocol):
     """A model that predicts pictures."""
 
+    @property
+    def classes(self) -> Mapping[str, Colour]:
+        """The classes in the order of their ids, with their colours."""
+        ...
+
     def prepare(self, picture: Image.Image) -> np.ndarray:
         """Return the pixels for :class:`Prepared`; safe to call from several threads."""
         ...
@@ -52,6 +59,7 @@ class NetworkEngine:
 
     def __init__(self, predictor: Predictor, tile: bool, with_confidence: bool) -> None:
         self._predictor, self._tile, self._with_confidence = predictor, tile, with_confidence
+        self.classes = dict(zip(predictor.classes, find_colours(predictor.classes), strict=True))
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
         height, width = self._predictor.size
@@ -80,6 +88,7 @@ class OnnxEngine:
 
     def __init__(self, model: OnnxModel, with_confidence: bool) -> None:
         self._model, self._with_confidence = model, with_confidence
+        self.classes = dict(zip(model.record.classes, model.record.colours, strict=True))
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
         return np.asarray(picture)

@@ -1,13 +1,14 @@
 """Read pictures as people see them, and write what was predicted for them."""
 
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segcore.drawing.pictures import overlay
+from segcore.drawing.pictures import Colour, overlay
 from segcore.files.images import Unreadable
 
 MAX_SIDE = 65_500  # pixels that libjpeg allows
@@ -43,10 +44,16 @@ def _eight_bits(picture: Image.Image, kind: str | None) -> Image.Image:
     return picture
 
 
-def write_picture(paths: list[Path], image: Image.Image, ids: np.ndarray, confidence: np.ndarray | None) -> None:
+def write_picture(
+    paths: list[Path],
+    image: Image.Image,
+    ids: np.ndarray,
+    confidence: np.ndarray | None,
+    colours: Sequence[Colour],
+) -> None:
     """Write class ids as 8-bit grey PNG, the overlay as JPEG, and any confidence as 8-bit grey PNG, 255 for 1."""
     _write(paths[0], Image.fromarray(ids), "PNG", compress_level=1)
-    _write(paths[1], overlay(image, ids), "JPEG", quality=QUALITY)
+    _write(paths[1], overlay(image, ids, colours), "JPEG", quality=QUALITY)
     if confidence is not None:
         _write(paths[2], Image.fromarray((confidence * 255).round().astype(np.uint8)), "PNG", compress_level=1)
 

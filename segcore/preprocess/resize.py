@@ -1,7 +1,7 @@
 """Resize frames and labels to the network's input size with Pillow: bilinear for frames, nearest for labels.
 
 Frames that are scored or drawn are also copied at native size, into the folder of their split here: with a hold-out,
-validation frames come from IDD-Lite's train folder.
+validation frames come from the folder of train.
 """
 
 import shutil
@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 from pydantic import AfterValidator, Field
 
-from segcore.dataset.frames import LABELLED, Frame
+from segcore.dataset.frames import LABELLED, Frame, find_image
 from segcore.files.arrays import ARRAYS, FILES, FRAMES, STATS, ArrayWriter, Row, write_rows, write_stats
+from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.images import NATIVE, RAW, read_image, read_labels
 from segcore.preprocess.splits import choose_splits
 from segcore.preprocess.statistics import Statistics
@@ -54,10 +55,11 @@ def build(params: PreprocessParams, raw: Path = RAW, arrays: Path = ARRAYS, nati
     Frames are decoded, resized and appended one after the other, so memory does not grow with their number.
 
     Raises:
-        UserError: if the train or the val split would be empty, or a picture is damaged.
+        UserError: if the train or the val split would be empty, a label is missing, or a picture is damaged.
     """
     splits = choose_splits(raw, params.validation)
-    statistics = Statistics()
+    classes = read_dataset(raw / DATASET.name).names
+    statistics = Statistics(classes)
     rows: list[Row] = []
     with ExitStack() as stack:
         native_partial, *partials = stack.enter_context(new_outputs(native, *(arrays / name for name in FILES)))
@@ -68,7 +70,9 @@ def build(params: PreprocessParams, raw: Path = RAW, arrays: Path = ARRAYS, nati
             labels = None
             if split in LABELLED:
                 labels = stack.enter_context(ArrayWriter(files[f"{split}_labels.npy"], shape))
-            resized = console.map_with_progress(lambda frame: resize(raw, frame, params), frames, f"preprocess {split}")
+            resized = console.map_with_progress(
+                lambda frame: resize(raw, frame, params, len(classes)), frames, f"preprocess {split}"
+            )
             for frame, pixels in zip(frames, resized, strict=True):
                 images.append(pixels.image)
                 if labels is not None and pixels.label is not None:
@@ -82,14 +86,14 @@ def build(params: PreprocessParams, raw: Path = RAW, arrays: Path = ARRAYS, nati
     return {split: len(frames) for split, frames in splits.items()}
 
 
-def resize(raw: Path, frame: Frame, params: PreprocessParams) -> Pixels:
-    """Read a frame and its labels, and resize them."""
-    picture = read_image(raw / frame.image)
+def resize(raw: Path, frame: Frame, params: PreprocessParams, classes: int) -> Pixels:
+    """Read a frame and its labels, and resize them; ``classes`` is the number of classes."""
+    picture = read_image(find_image(raw, frame))
     size = (params.width, params.height)
     image = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
     label = None
     if frame.split in LABELLED:
-        ids = Image.fromarray(read_labels(raw / frame.label, picture.size))
+        ids = Image.fromarray(read_labels(raw / frame.label, picture.size, classes))
         label = np.asarray(ids.resize(size, Image.Resampling.NEAREST))
     return Pixels(image, label, (picture.height, picture.width))
 
@@ -100,7 +104,8 @@ def copy_native(raw: Path, splits: dict[str, list[Frame]], native: Path) -> None
     for split in ("val", "test"):
         for source in splits[split]:
             frame = Frame(split, source.drive, source.name)
-            copies = {source.image: frame.image} | ({source.label: frame.label} if split == "val" else {})
+            image = find_image(raw, source)
+            copies = {image: frame.image(image.suffix)} | ({raw / source.label: frame.label} if split == "val" else {})
             for old, new in copies.items():
                 (native / new).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(raw / old, native / new)
+                shutil.copyfile(old, native / new)

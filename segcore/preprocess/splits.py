@@ -7,6 +7,7 @@ from segcore.dataset.frames import LABELLED, SPLITS, Frame, list_frames
 from segcore.runtime.errors import UserError
 
 HOLDOUT_SHARE = 1 / 7  # nearly the share of the official validation split in the labelled frames: 204 of 1607
+ADVICE = "official needs labelled train and val frames, holdout at least two drives of labelled train frames"
 
 
 def choose_splits(raw: Path, validation: str) -> dict[str, list[Frame]]:
@@ -16,7 +17,7 @@ def choose_splits(raw: Path, validation: str) -> dict[str, list[Frame]]:
     drives are added.
 
     Raises:
-        UserError: if the train or the val split would be empty.
+        UserError: if the train or the val split would be empty, or a frame of them has no label.
     """
     splits = {split: list_frames(raw, split) for split in SPLITS}
     if validation == "holdout":
@@ -29,10 +30,17 @@ def choose_splits(raw: Path, validation: str) -> dict[str, list[Frame]]:
         splits["val"] = [frame for frame in frames if frame.drive in held_out]
         splits["train"] = [frame for frame in frames if frame.drive not in held_out]
     for split in LABELLED:
-        if not splits[split]:
-            advice = "more than one train drive is needed" if validation == "holdout" else "run `dvc repro fetch`"
-            raise UserError(f"{raw}: no {split} frames with preprocess.validation={validation}; {advice}")
+        _check_labelled(raw, splits[split], f"{split} frames with preprocess.validation={validation}")
     return splits
+
+
+def _check_labelled(raw: Path, frames: list[Frame], what: str) -> None:
+    if not frames:
+        raise UserError(f"{raw}: no {what}; {ADVICE}")
+    if missing := [frame.label for frame in frames if not (raw / frame.label).exists()]:
+        raise UserError(
+            f"{raw}: {len(missing)} of the {len(frames)} {what} have no label, for example {missing[0]}; {ADVICE}"
+        )
 
 
 def _digest(drive: str) -> str:

@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 from segcore.files.arrays import Stats
 
 
 class Statistics:
     """Mean and standard deviation of each channel, and class shares, from exact integer sums."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: list[str]) -> None:
+        self._names = classes
         self._levels = np.zeros((3, 256), dtype=np.int64)
         self._classes = np.zeros(256, dtype=np.int64)
 
@@ -28,6 +29,6 @@ class Statistics:
         return Stats(
             mean=mean.round(6).tolist(),
             std=std.round(6).tolist(),
-            share={name: round(float(share[i]), 6) for i, name in enumerate(CLASSES)},
+            share={name: round(float(share[i]), 6) for i, name in enumerate(self._names)},
             void_share=round(float(share[VOID]), 6),
         )

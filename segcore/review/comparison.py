@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from segcore.dataset.classes import CLASSES
-from segcore.files.scores import FRAME, PIXELS, frame_scores
+from segcore.files.scores import FRAME, PIXELS, classes_of, frame_scores
 from segcore.review import bootstrap
-from segcore.review.results import Result, check_same_frames
+from segcore.review.results import Result, check_same_classes, check_same_frames
 from segcore.review.seeds import MIOU, SeedScores, seed_scores, spread
 
 SHOWN_FRAMES = 10  # the most frames to show, those that changed most
@@ -104,7 +103,7 @@ class Comparison:
         frames.append(["all frames", "", "", f"{up} up, {down} down"])
         head = ["", "before", "after", "change"]
         return {
-            "IoU, IDD-Lite protocol": Table([*head, "95 % interval", "verdict"], classes),
+            "IoU on val": Table([*head, "95 % interval", "verdict"], classes),
             "Mean IoU of the frames that changed most": Table(head, frames),
         }
 
@@ -114,8 +113,9 @@ def compare(base: Result, new: Result) -> Comparison:
 
     Raises:
         GitError: if git cannot be asked.
-        UserError: if they are not of the same frames.
+        UserError: if they are not of the same classes and frames.
     """
+    check_same_classes(base, new)
     check_same_frames(base, new)
     seeds = seed_scores(base, new)
     frames = pd.DataFrame({"before": frame_scores(base.counts), "after": frame_scores(new.counts)}).reset_index()
@@ -125,8 +125,9 @@ def compare(base: Result, new: Result) -> Comparison:
 
 
 def _lines(base: pd.DataFrame, new: pd.DataFrame, between_seeds: SeedScores) -> list[Line]:
-    before, after = _by_drive(base), _by_drive(new)
-    names = [*CLASSES, MIOU]
+    names = classes_of(base)
+    before, after = _by_drive(base, names), _by_drive(new, names)
+    names.append(MIOU)
     both = bootstrap.scores(before.sum(0)), bootstrap.scores(after.sum(0))
     ends = bootstrap.intervals(before, after).T
     seeds = [between_seeds.get(name, np.nan) for name in names]
@@ -134,11 +135,11 @@ def _lines(base: pd.DataFrame, new: pd.DataFrame, between_seeds: SeedScores) -> 
     return [mean, *classes]
 
 
-def _by_drive(counts: pd.DataFrame) -> np.ndarray:
+def _by_drive(counts: pd.DataFrame, classes: list[str]) -> np.ndarray:
     """Return the counts D×C×3 of the drives in the order of their names; 0 for a class that a drive lacks."""
     sums = counts.groupby(["drive", "class"])[PIXELS].sum()
-    every = pd.MultiIndex.from_product([sorted(counts["drive"].unique()), CLASSES])
-    return sums.reindex(every, fill_value=0).to_numpy(float).reshape(-1, len(CLASSES), len(PIXELS))
+    every = pd.MultiIndex.from_product([sorted(counts["drive"].unique()), classes])
+    return sums.reindex(every, fill_value=0).to_numpy(float).reshape(-1, len(classes), len(PIXELS))
 
 
 def _number(value: float, form: str = ".4f") -> str:

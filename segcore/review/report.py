@@ -14,8 +14,10 @@ from dvc.api import DVCFileSystem
 from dvc_data.index import DataIndexDirError
 
 from segcore.dataset.frames import Frame
-from segcore.drawing.pictures import overlay, panel
+from segcore.drawing.pictures import Colour, overlay, panel
+from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.images import PREDICTIONS, read_labels
+from segcore.files.scores import COUNTS, classes_of
 from segcore.render.panels import val_pictures
 from segcore.repository.dvc import dvc, explain
 from segcore.repository.project import open_project
@@ -137,10 +139,12 @@ def draw_frames(comparison: Comparison) -> list[FrameSection]:
     for id, title, frames in (("changed", "Frames that changed most", changed), ("worst", "Worst frames", worst)):
         pictures, note = [], "None." if frames.empty else ""
         try:
-            stored = DVCFileSystem(rev=comparison.base.commit)
+            dataset, stored = read_dataset(), DVCFileSystem(rev=comparison.base.commit)
+            if dataset.names != classes_of(comparison.new.counts):
+                raise UserError(f"{DATASET} has other classes than {COUNTS}")
             for drive, name, before, after, _ in frames.to_numpy().tolist():
                 frame = Frame("val", drive, name)
-                pictures.append((str(frame), draw_change(frame, before, after, stored)))
+                pictures.append((str(frame), draw_change(frame, before, after, stored, dataset.colours)))
         except (FileNotFoundError, DataIndexDirError):
             note = NO_MORE
         except Exception as error:  # those of the libraries below DVC, too
@@ -149,17 +153,17 @@ def draw_frames(comparison: Comparison) -> list[FrameSection]:
     return found
 
 
-def draw_change(frame: Frame, before: float, after: float, stored: DVCFileSystem) -> str:
+def draw_change(frame: Frame, before: float, after: float, stored: DVCFileSystem, colours: list[Colour]) -> str:
     """Return a picture of a frame, its truth, and its predictions before (``stored`` by DVC) and after."""
-    drawn = val_pictures(frame)
+    drawn = val_pictures(frame, colours)
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder, frame.label.name)
         stored.get_file(str(PREDICTIONS / frame.prediction), str(old))
-        predicted = read_labels(old, drawn["frame"].size)
+        predicted = read_labels(old, drawn["frame"].size, len(colours))
     shown = {
         "frame": drawn["frame"],
         "truth": drawn["truth"],
-        f"before: mean IoU {before:.3f}": overlay(drawn["frame"], predicted),
+        f"before: mean IoU {before:.3f}": overlay(drawn["frame"], predicted, colours),
         f"after: mean IoU {after:.3f}": drawn["prediction"],
     }
     content = io.BytesIO()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcore.files.scores import COUNTS, FRAME, SCORES, read_counts
+from segcore.files.scores import COUNTS, FRAME, SCORES, classes_of, read_counts
 from segcore.repository.dvc import LOCK
 from segcore.repository.git import GitError, find_commit, git, is_shallow, read_at
 from segcore.runtime.errors import UserError
@@ -71,6 +71,24 @@ def default_base() -> str:
     return before
 
 
+def check_same_classes(base: Result, new: Result) -> None:
+    """Raise :class:`UserError` unless both have the same classes in the same order."""
+    before, after = classes_of(base.counts), classes_of(new.counts)
+    if before == after:
+        return
+    pairs = (base.name, before, after), (new.name, after, before)
+    only = [(result, [name for name in own if name not in other]) for result, own, other in pairs]
+    differ = [f"only {result} has {', '.join(names)}" for result, names in only if names]
+    what = "different classes"
+    if not differ:
+        what = "the same classes in a different order"
+        differ = [f"{result} has {', '.join(own)}" for result, own, _ in pairs]
+    raise UserError(
+        f"{base.name} and {new.name} have {what}, and cannot be compared: {'; '.join(differ)}; run both with the same "
+        "fetch.dataset"
+    )
+
+
 def check_same_frames(base: Result, new: Result) -> None:
     """Raise :class:`UserError` unless both have the same frames with the same ground truth."""
     truths = []
@@ -82,11 +100,13 @@ def check_same_frames(base: Result, new: Result) -> None:
     if not truths[0].equals(truths[1]):
         before, after = (set(truth.index.droplevel("class")) for truth in truths)
         what = f"different frames ({len(before ^ after)} are in only one of them)"
+        also = ""
         if before == after:
             what = "different ground truth of the same frames"
+            also = ", the same protocol in the description of fetch.dataset"
         raise UserError(
             f"{base.name} and {new.name} are scored on {what}, and cannot be compared; run both with the same "
-            "fetch.source and section preprocess"
+            f"fetch.source{also} and section preprocess"
         )
 
 

@@ -18,7 +18,7 @@ def print_comparison(base: str, new: str, md: bool) -> None:
 
     Raises:
         GitError: if git cannot be asked.
-        UserError: if there are no two results of the same frames.
+        UserError: if there are no two results of the same classes and frames.
     """
     comparison = compare(load(base or default_base()), load(new))
     if md:
@@ -43,7 +43,7 @@ def print_scores() -> None:
     means = {"mIoU": scores.miou, "mIoU at native size": scores.miou_native}
     if "miou_flip" in scores.model_fields_set:
         means["mIoU with flip"] = scores.miou_flip
-    table = Table("class", title="IoU on val, IDD-Lite protocol")
+    table = Table("class", title="IoU on val")
     table.add_column("IoU", justify="right")
     for group in (scores.iou, means | {"pixel accuracy": scores.pixel_accuracy}):
         for name, value in group.items():

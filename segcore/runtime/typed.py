@@ -64,6 +64,8 @@ def _explain(problem: Any, prefix: str) -> str:
     if problem["type"] == "missing":
         return f"{key}: missing"
     said = problem["msg"].removeprefix("Value error, ")
+    if not key:  # a check of several keys, which names them itself
+        return said
     return f"{key}: {said[0].lower()}{said[1:]}; it is {_shown(problem['input'])}"
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from segcore.dataset.classes import VOID
 from segcore.files.arrays import ARRAYS, FRAMES, Row, read_rows
+from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.images import PREDICTIONS, read_labels
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
 
 SUBMISSION = Path("data/submission.zip")
 SPLIT = "test"
+NAME = "IDD-Lite"  # the data set that the organisers evaluate
 TIME = (1980, 1, 1, 0, 0, 0)  # the time of every file is fixed, so that the same predictions give the same bytes
 MODE = 0o100644 << 16  # a plain file that everybody may read, in the bits that ZIP uses
 
@@ -22,16 +24,17 @@ def pack() -> str:
     """Write the predictions of the test frames to data/submission.zip, and return a line for the terminal.
 
     Raises:
-        UserError: unless there is one prediction for each test frame, with class ids at its native size, and no other
-            file beside them.
+        UserError: unless the data set is IDD-Lite, and there is one prediction for each test frame, with class ids at
+            its native size, and no other file beside them.
     """
+    classes = _count_classes()
     rows = {row.frame.prediction: row for row in read_rows(SPLIT)}
     if not rows:
         raise UserError(f"{ARRAYS / FRAMES}: it lists no {SPLIT} frames, so there is nothing to submit")
     found = {path.relative_to(PREDICTIONS) for path in (PREDICTIONS / SPLIT).rglob("*") if not path.is_dir()}
     _refuse(rows.keys() - found, len(rows), f"{SPLIT} frames have no prediction")
     _refuse(found - rows.keys(), len(found), f"predictions are of no {SPLIT} frame in {ARRAYS / FRAMES}")
-    _check(rows)
+    _check(rows, classes)
     with new_outputs(SUBMISSION) as [partial], zipfile.ZipFile(partial, "w") as archive:  # PNG is compressed already
         for path in sorted(rows):
             entry = zipfile.ZipInfo(path.relative_to(SPLIT).as_posix(), TIME)
@@ -39,6 +42,22 @@ def pack() -> str:
             archive.writestr(entry, (PREDICTIONS / path).read_bytes())
     drives = {row.frame.drive for row in rows.values()}
     return f"{SUBMISSION}: {len(rows)} predictions of {len(drives)} drives"
+
+
+def _count_classes() -> int:
+    """Return the number of classes of IDD-Lite, or raise if the data set is a different one."""
+    try:
+        dataset = read_dataset()
+    except FileNotFoundError:
+        raise UserError(
+            f"{DATASET} is missing: `dvc pull data/raw` gets it from a remote, `dvc repro fetch` makes it"
+        ) from None
+    if dataset.sample or dataset.name != NAME:
+        raise UserError(
+            f"{DATASET}: the data set is {dataset.name}, and the archive is in the format of {NAME}'s organisers, who "
+            f"take predictions for {NAME} alone; run `dvc repro` with {NAME} as fetch.source"
+        )
+    return len(dataset.classes)
 
 
 def _refuse(paths: set[Path], total: int, what: str) -> None:
@@ -52,12 +71,12 @@ def _refuse(paths: set[Path], total: int, what: str) -> None:
         )
 
 
-def _check(rows: dict[Path, Row]) -> None:
+def _check(rows: dict[Path, Row], classes: int) -> None:
     """Read every prediction, and raise if any is not an 8-bit grey PNG of class ids at its frame's size."""
     reasons = []
     for path, row in rows.items():
         try:
-            if (read_labels(PREDICTIONS / path, (row.width, row.height)) == VOID).any():
+            if (read_labels(PREDICTIONS / path, (row.width, row.height), classes) == VOID).any():
                 reasons.append(f"{PREDICTIONS / path}: {VOID} (void) is not a class; run `dvc repro evaluate`")
         except UserError as reason:
             reasons.append(str(reason))

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segcore.dataset.classes import CLASSES
 from segcore.network.confusion import confusion_matrix
 from segcore.network.device import usable_precision
 from segcore.network.erfnet import ERFNet
@@ -43,6 +42,7 @@ class Data:
 
     train: FrameStore
     val: FrameStore
+    classes: list[str]
     mean: list[float]
     std: list[float]
     share: list[float]
@@ -85,9 +85,9 @@ class Training:
         self.precision = usable_precision(params.precision, device)
 
         torch.manual_seed(params.seed)
-        self.model = ERFNet(len(CLASSES), recipe.model.encoder_only).to(device)
+        self.model = ERFNet(len(data.classes), recipe.model.encoder_only).to(device)
         self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.notes = initialise(self.model, params.init)
+        self.notes = initialise(self.model, params.init, data.classes)
         if self.precision != params.precision:
             self.notes.append(f"{device} has no {params.precision}: computing in {self.precision}")
         self.average = copy.deepcopy(self.model) if params.ema else None
@@ -200,15 +200,15 @@ class Training:
 
     def _validate(self) -> Generator[Validated, None, float | None]:
         """Return mIoU of :attr:`network` over the validation frames, at input size; ``None`` if no pixel counts."""
-        network = self.network.eval()
-        total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64, device=self.device)
+        network, classes = self.network.eval(), len(self.data.classes)
+        total = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
         for images, labels in self.data.val.batches(VALIDATION_BATCH):
             with (
                 torch.inference_mode(),
                 torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
             ):
                 scores = network(self.normalise(to_float(images)))
-                total += confusion_matrix(labels, scores.argmax(1), len(CLASSES))
+                total += confusion_matrix(labels, scores.argmax(1), classes)
             yield Validated(len(images))
         miou = float(mean_iou(class_counts(total.cpu().numpy())))
         return None if math.isnan(miou) else miou

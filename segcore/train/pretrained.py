@@ -5,11 +5,13 @@ Source of the keys: https://github.com/Eromera/erfnet_pytorch, the network for C
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from segcore.files.model import NotOurs, read_record
 from segcore.files.params import read_yaml
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.typed import Strict, validate
@@ -20,6 +22,7 @@ FIRST = "encoder.initial_block.conv.weight"  # every file has this key, after th
 CLASSIFIERS = {"encoder.output_conv": 0, "decoder.output_conv": 1}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHOWN = 5  # keys of each kind of problem
+MAX_NAMES = 300  # characters of the names of classes
 
 
 class RandomStart(Strict):
@@ -40,7 +43,7 @@ class StateDict(NamedTuple):
         return _printable(f"`{self.place}{'.' if self.place else ''}{self.prefix}*`")
 
 
-def initialise(model: ERFNet, path: Path) -> list[str]:
+def initialise(model: ERFNet, path: Path, classes: list[str]) -> list[str]:
     """Keep the random weights of ``model``, or copy the weights of ``path`` into it; return lines for the user.
 
     Raises:
@@ -49,7 +52,7 @@ def initialise(model: ERFNet, path: Path) -> list[str]:
     if is_random(path):
         validate(read_yaml(path), RandomStart, path)
         return []
-    return load_pretrained(path, model)
+    return load_pretrained(path, model, classes)
 
 
 def is_random(path: Path) -> bool:
@@ -57,20 +60,25 @@ def is_random(path: Path) -> bool:
     return path.suffix == ".yaml"
 
 
-def load_pretrained(path: Path, model: ERFNet) -> list[str]:
+def load_pretrained(path: Path, model: ERFNet, classes: list[str]) -> list[str]:
     """Copy the weights in a file into ``model``, in place; return lines that say what was taken and what was not.
+
+    ``classes`` are the names of the model's classes. Classifier layers are not taken from a model of this pipeline that
+    has different ones, nor from any file for a different number of classes.
 
     The file is a ``.safetensors``, or what torch.save wrote: a state dict, or a checkpoint with one at any key. It has
     the whole network or the encoder alone. The network may be part of a larger module, for example ``module.`` of
     DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning or ``features.`` of a training on ImageNet;
-    the other parts are not taken. Classifier layers for a different number of classes are not taken. Classifier
-    layers, the decoder and ``num_batches_tracked`` stay as they are if the file has none.
+    the other parts are not taken. Classifier layers, the decoder and ``num_batches_tracked`` stay as they are if the
+    file has none.
 
     Raises:
         UserError: if the file is missing or damaged, holds more than tensors and plain values, has several networks, or
             wrong keys, shapes or types, or values that are not finite; ``model`` is then unchanged.
     """
     source = _find_network(path, read(path))
+    theirs = _recorded_classes(path)
+    different = theirs if theirs != classes else []
     wanted = model.state_dict()
     found, notes = _without_prefix(source, tuple(wanted))
     if model.decoder is None:
@@ -80,7 +88,7 @@ def load_pretrained(path: Path, model: ERFNet) -> list[str]:
         _take_out(wanted, "decoder.")
         notes.append("decoder keeps its random start: the file has the encoder only")
     for layer, axis in CLASSIFIERS.items():
-        if f"{layer}.weight" in wanted and (reason := _left_out(found, wanted, layer, axis)):
+        if f"{layer}.weight" in wanted and (reason := _left_out(found, wanted, layer, axis, different)):
             _take_out(found, f"{layer}.")
             _take_out(wanted, f"{layer}.")
             notes.append(f"{layer} keeps its random start: {reason}")
@@ -115,6 +123,17 @@ def _find_network(path: Path, content: Any) -> StateDict:
     return networks[0] if networks else max(states, key=lambda it: len(it.state))
 
 
+def _recorded_classes(path: Path) -> list[str]:
+    """Return the names of the classes of a model of this pipeline; empty for any other file."""
+    if path.suffix != ".safetensors":
+        return []
+    try:
+        names = read_record(path).get("classes")
+    except NotOurs:
+        return []
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def _without_prefix(source: StateDict, ours: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
     """Return the entries of the network, with the keys of :class:`ERFNet`, and lines for the user about the others."""
     prefix = source.prefix
@@ -138,16 +157,21 @@ def _take_out(state: dict[str, Any], prefix: str) -> bool:
     return bool(names)
 
 
-def _left_out(found: dict[str, Any], wanted: dict[str, Tensor], layer: str, axis: int) -> str:
-    """Return the reason to skip this classifier layer, which is not an error; empty if it is not skipped."""
+def _left_out(found: dict[str, Any], wanted: dict[str, Tensor], layer: str, axis: int, different: list[str]) -> str:
+    """Return the reason to skip this classifier layer, which is not an error; empty if it is not skipped.
+
+    ``different`` are the names of the file's classes if it is known that ours are different.
+    """
     names = f"{layer}.weight", f"{layer}.bias"
     if not any(name in found for name in names):
         return "the file has none"
     weight, bias = (list(getattr(found.get(name), "shape", ())) for name in names)
     ours = list(wanted[f"{layer}.weight"].shape)
-    if len(bias) == 1 and bias[0] != ours[axis] and weight == [*ours[:axis], *bias, *ours[axis + 1 :]]:
-        return f"the file has it for {bias[0]} classes, not {ours[axis]}"
-    return ""
+    if len(bias) != 1 or weight != [*ours[:axis], *bias, *ours[axis + 1 :]]:
+        return ""
+    if different:
+        return f"the file has it for the classes {shorten(', '.join(map(_printable, different)), MAX_NAMES)}"
+    return f"the file has it for {bias[0]} classes, not {ours[axis]}" if bias[0] != ours[axis] else ""
 
 
 def _problems(found: dict[str, Any], wanted: dict[str, Tensor]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from segcore.dataset.classes import CLASSES
 from segcore.files.arrays import ARRAYS, STATS
 from segcore.network import device
 from segcore.runtime.threads import thread_count
@@ -22,7 +21,7 @@ VALIDATED_ON = ("val_images.npy", "val_labels.npy")
 def make_record(run: Training) -> dict[str, Any]:
     """Return the record of the model that ``run`` makes: see :class:`segcore.files.model.Record`."""
     return {
-        "classes": CLASSES,
+        "classes": run.data.classes,
         "input_size": run.data.train.size,
         "mean": run.data.mean,
         "std": run.data.std,

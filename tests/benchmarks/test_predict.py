@@ -24,9 +24,9 @@ def workspace(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     for i in range(16):
         frame = Frame("val", "1", f"{i:03}")
-        for path in (frame.image, frame.label):
+        for path in (frame.image(".jpg"), frame.label):
             (NATIVE / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (45, 64, 3), dtype=np.uint8)).save(NATIVE / frame.image)
+        Image.fromarray(rng.integers(0, 256, (45, 64, 3), dtype=np.uint8)).save(NATIVE / frame.image(".jpg"))
         Image.fromarray(rng.integers(0, 7, (45, 64), dtype=np.uint8)).save(NATIVE / frame.label)
     return tmp_path
 

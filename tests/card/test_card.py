@@ -5,13 +5,16 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 
-from segcore.dataset.classes import CLASSES
 from segcore.dataset.frames import Frame
 from segcore.files import arrays, model
+from segcore.files.dataset import Licence
+from segcore.files.scores import write_confusion
 from segcore.network.erfnet import ERFNet
+from tests.support.idd_lite import CLASSES, DESCRIPTION, save_dataset
 from tests.support.running import ROOT, assert_fails, run_stage
 
 SIZE = 100  # pixels of each class; how many of them are right, and what the others were taken for
@@ -50,17 +53,16 @@ def project(tmp_path):
     frames = [("train", "1"), ("train", "2"), ("train", "2"), ("val", "0007"), ("val", "12"), ("val", "12")]
     rows = [arrays.Row(Frame(split, drive, str(i)), 227, 320) for i, (split, drive) in enumerate(frames)]
     arrays.write_rows(tmp_path / "data/arrays/frames.csv", rows)
-    cells = {(name, name): RIGHT[name] for name in CLASSES}
-    cells |= {(name, TAKEN_FOR.get(name, "drivable")): SIZE - RIGHT[name] for name in CLASSES if RIGHT[name] < SIZE}
-    cells = [{"actual": actual, "predicted": seen, "pixels": pixels} for (actual, seen), pixels in cells.items()]
-    scores = {"miou": 0.5, "miou_native": 0.51, "pixel_accuracy": 0.6, "iou": dict.fromkeys(CLASSES, 0.25)}
-    scores["iou"]["living"] = None
+    matrix = np.zeros((len(CLASSES), len(CLASSES)), int)
+    for i, name in enumerate(CLASSES):
+        matrix[i, CLASSES.index(TAKEN_FOR.get(name, "drivable"))] = SIZE - RIGHT[name]
+        matrix[i, i] = RIGHT[name]
+    write_scores(tmp_path, dict.fromkeys(CLASSES, 0.25) | {"living": None}, matrix)
     lines = ["drive,frame,class,tp,fp,fn", "0007,a,sky,1,0,3", "12,b,sky,3,0,1", "12,c,sky,2,0,2", "12,c,far,0,0,0"]
-    write(tmp_path, "evaluate.json", json.dumps(scores))
-    write(tmp_path, "confusion.json", json.dumps(cells))
     write(tmp_path, "frames.csv", "\n".join(lines))
     write(tmp_path, "export.json", json.dumps(EXPORTED))
-    set_source(tmp_path, "data/sample.tar.gz")
+    set_validation(tmp_path, "official")
+    save_dataset(tmp_path)
     return tmp_path
 
 
@@ -70,18 +72,26 @@ def save(project, **other):
     model.save_weights(project / "data/model/erfnet.safetensors", network.state_dict(), RECORD | other)
 
 
+def write_scores(project, iou, matrix):
+    """Write evaluate.json and confusion.json."""
+    scores = {"miou": 0.5, "miou_native": 0.51, "pixel_accuracy": 0.6, "iou": iou}
+    write(project, "evaluate.json", json.dumps(scores))
+    write_confusion(project / "metrics/confusion.json", matrix, list(iou))
+
+
 def write(project, name, text):
     (project / "metrics").mkdir(exist_ok=True)
     (project / "metrics" / name).write_text(text)
 
 
-def set_source(project, source, validation="official"):
-    sections = {
-        "fetch": {"source": source, "sha256": None},
-        "preprocess": {"validation": validation},
-        "export": {"precision": "int8"},
-    }
+def set_validation(project, validation):
+    sections = {"preprocess": {"validation": validation}, "export": {"precision": "int8"}}
     (project / "params.yaml").write_text(yaml.safe_dump(sections))
+
+
+def save_idd_lite(project, **changes):
+    """Make the data set IDD-Lite itself, with ``changes`` of its description."""
+    save_dataset(project, **dict(DESCRIPTION.dataset(sample=False)) | changes)
 
 
 def card(project):
@@ -135,20 +145,71 @@ def test_failures_are_named(project):
     assert rows[-2:] == [["0007", "1", "0.2500"], ["12", "2", "0.6250"]]
 
 
-def test_data_and_licence_are_those_of_the_source(project):
+def test_data_and_licence_are_those_of_the_data_set(project):
     text = card(project)
     rows, lines = section(text, "Data")
     assert "\n---\n\n# Model card: ERFNet on the built-in sample\n" in text
-    assert lines[0] == "Street scenes drawn by this repository."
+    assert lines[0] == "The built-in sample of drawn street scenes, in the layout of IDD-Lite."
     assert "Scored on the val split that came with it." in lines
     assert rows[2:] == [["train", "3", "2"], ["val", "3", "2"], ["test", "0", "0"]]
     assert "forbid" not in text
-    set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
+    save_idd_lite(project)
+    set_validation(project, "holdout")
     text = card(project)
+    assert section(text, "Data")[1][0] == DESCRIPTION.about
     assert "\n---\n\n# Model card: ERFNet on IDD-Lite\n" in text
     assert "Scored on drives that were held out of train." in section(text, "Data")[1]
-    assert "forbid passing them on" in " ".join(section(text, "Licence")[1])
-    assert "somewhere" not in text
+    assert section(text, "Licence")[1] == [DESCRIPTION.licence.terms]
+
+
+def test_the_size_of_the_scores_is_that_of_the_protocol(project):
+    first, *_ = section(card(project), "Scores")[1]
+    assert first.startswith("On val; void does not count. What is not at native size is at 256×128 pixels, to which ")
+    save_dataset(project, protocol="native")
+    lines = section(card(project), "Scores")[1]
+    assert lines[:3] == ["On val, at native size; void does not count.", "", "- mIoU: 0.5000"]
+    assert not any(line.startswith("- mIoU at native size") for line in lines)
+
+
+def test_classes_are_those_of_the_model_and_its_data_set(project):
+    classes = ["road", "sky", "a car"]
+    save_idd_lite(project, name="Cities", classes={name: (1, 2, 3) for name in classes})
+    save(project, classes=classes)
+    write_scores(project, {"road": 0.25, "sky": 0.5, "a car": 0.75}, np.array([[3, 1, 0], [0, 4, 0], [2, 1, 1]]))
+    text = card(project)
+    assert "# Model card: ERFNet on Cities\n" in text
+    assert "- output: the class of each pixel, road, sky, a car" in text
+    rows, _ = section(text, "Scores")
+    assert rows[2:] == [
+        ["road", "0.2500", "0.7500", "0.6000", f"{4 / 12:.4f}"],
+        ["sky", "0.5000", "1.0000", f"{4 / 6:.4f}", f"{4 / 12:.4f}"],
+        ["a car", "0.7500", "0.2500", "1.0000", f"{4 / 12:.4f}"],
+    ]
+    assert section(text, "Known failures")[0][2:4] == [["road", "sky", "0.2500"], ["a car", "road", "0.5000"]]
+    assert not any(name in text for name in CLASSES if name not in classes)
+
+
+@pytest.mark.parametrize("classes", [["sky", "road"], [*CLASSES[1:], CLASSES[0]], [*CLASSES, "more"]])
+def test_files_of_different_classes_make_no_card(project, classes):
+    save_idd_lite(project, classes={name: (1, 2, 3) for name in classes})
+    assert_fails(
+        run_stage("card", project), "confusion.json and metrics/evaluate.json have different classes; run `dvc"
+    )
+    assert not (project / "metrics/model-card.md").exists()
+
+
+def test_special_characters_in_the_description(project):
+    name = 'a*b: #1 "<c>"'
+    licence = Licence(terms="# *Do not* pass on")
+    save_idd_lite(project, name=name, about="- about_ |x|\n\n---\n", licence=licence, home=None)
+    text = card(project)
+    assert '\n---\n\n# Model card: ERFNet on a\\*b: \\#1 "\\<c\\>"\n' in text
+    assert section(text, "Data")[1][0] == "\\- about\\_ \\|x\\| ---"
+    assert section(text, "Licence")[1] == ["\\# \\*Do not\\* pass on"]
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert (head["license"], head["license_name"], head.get("license_link")) == ("other", "a-b-1-c", None)
+    assert head["model-index"][0]["name"] == f"ERFNet on {name}"
+    assert head["model-index"][0]["results"][0]["dataset"]["name"] == name
 
 
 def test_the_model_and_its_recipe_are_those_of_the_file(project):
@@ -177,10 +238,11 @@ def test_it_begins_with_the_metadata_that_hubs_read(project):
     [model] = head["model-index"]
     assert model["name"] == "ERFNet on the built-in sample"
     assert [metric["value"] for metric in model["results"][0]["metrics"]] == [0.5]
-    set_source(project, "/somewhere/idd-lite.tar.gz", "holdout")
+    save_idd_lite(project)
+    set_validation(project, "holdout")
     save(project, init="0123abcd")
     head = yaml.safe_load(card(project).split("---\n")[1])
-    assert head["license_name"] == "idd"
+    assert head["license_name"] == "idd-lite"
     assert head["model-index"][0]["results"][0]["dataset"]["split"] == "holdout"
 
 
@@ -200,7 +262,12 @@ def test_the_same_facts_give_the_same_bytes(project):
         ("metrics/frames.csv", b"drive,frame\n", "metrics/frames.csv: not the table that evaluate writes"),
         ("metrics/export.json", b"{}", "metrics/export.json: not what export writes (miou: Field required)"),
         ("data/model/erfnet.safetensors", b"weights", "not a complete safetensors file"),
-        ("params.yaml", b"fetch: {source: 3}\n", "params.yaml: fetch.source: input should be a valid string"),
+        ("data/raw/dataset.json", b"{}", "data/raw/dataset.json: not what fetch writes (name: Field required)"),
+        (
+            "params.yaml",
+            b"preprocess: {validation: 3}\n",
+            "params.yaml: preprocess.validation: input should be a valid",
+        ),
     ],
 )
 def test_a_damaged_input_ends_with_a_message_and_the_old_card_stays(project, name, content, message):

@@ -7,9 +7,12 @@ import pytest
 import yaml
 
 from segcore.card.metadata import describe, dump
+from segcore.files.dataset import Licence, Protocol
+from tests.support.idd_lite import DESCRIPTION, SAMPLE
 
 # https://github.com/huggingface/hub-docs: modelcard.md, and docs/hub/repositories-licenses.md for the licences.
-LICENCES = {"mit", "unknown", "other"}
+LICENCES = {"mit", "cc-by-nc-sa-4.0", "unknown", "other"}
+IDD = DESCRIPTION.dataset(sample=False)
 REQUIRED = {"task": {"type"}, "dataset": {"type", "name"}}
 OPTIONAL = {"task": {"name"}, "dataset": {"config", "split", "revision", "args"}}
 
@@ -35,15 +38,16 @@ SPECIAL = [
 
 def read(**facts: Any) -> dict[str, Any]:
     """The metadata with these facts, as a hub reads them."""
-    known = {"name": "a model", "sample": True, "held_out": False, "from_weights": False, "miou": 0.7015}
+    known = {"name": "a model", "dataset": SAMPLE, "held_out": False, "from_weights": False, "miou": 0.7015}
     return yaml.safe_load(dump(describe(**known | facts)))
 
 
 def check_schema(head: dict[str, Any]) -> None:
     """Check what the hub's specification asks for."""
     assert head["license"] in LICENCES
-    named = {"license_name", "license_link"} & head.keys()
-    assert named == ({"license_name", "license_link"} if head["license"] == "other" else set())
+    assert ("license_name" in head) == (head["license"] == "other")
+    assert "license_link" not in head or "license_name" in head
+    assert re.fullmatch("[a-z0-9-]+", head.get("license_name", "x"))
     assert head["pipeline_tag"] == "image-segmentation"
     assert isinstance(head["library_name"], str)
     for key in ("tags", "datasets", "metrics"):
@@ -60,12 +64,12 @@ def check_schema(head: dict[str, Any]) -> None:
                 assert isinstance(metric["value"], float)
 
 
-@pytest.mark.parametrize("sample", [True, False])
+@pytest.mark.parametrize("dataset", [SAMPLE, IDD, IDD.model_copy(update={"name": "道路", "home": None})])
 @pytest.mark.parametrize("held_out", [True, False])
 @pytest.mark.parametrize("from_weights", [True, False])
 @pytest.mark.parametrize("miou", [0.7015, 0.0, 1.0, None])
-def test_it_is_what_hubs_take(sample, held_out, from_weights, miou):
-    head = read(sample=sample, held_out=held_out, from_weights=from_weights, miou=miou)
+def test_it_is_what_hubs_take(dataset, held_out, from_weights, miou):
+    head = read(dataset=dataset, held_out=held_out, from_weights=from_weights, miou=miou)
     check_schema(head)
     found = [metric["value"] for model in head.get("model-index", []) for metric in model["results"][0]["metrics"]]
     assert found == ([] if miou is None else [miou])
@@ -74,22 +78,45 @@ def test_it_is_what_hubs_take(sample, held_out, from_weights, miou):
 def test_licence_and_data_are_those_of_the_frames():
     assert read()["license"] == "mit"
     assert read(from_weights=True)["license"] == "unknown"
-    idd = read(sample=False)
-    assert (idd["license"], idd["license_link"]) == ("other", "https://idd.insaan.iiit.ac.in/")
+    idd = read(dataset=IDD)
+    assert (idd["license"], idd["license_name"]) == ("other", "idd-lite")
+    assert idd["license_link"] == "https://idd.insaan.iiit.ac.in/"
+    assert "license_link" not in read(dataset=IDD.model_copy(update={"home": None}))
     assert idd["datasets"] == ["idd-lite"]
-    assert "idd-lite" not in read()["datasets"]
+    assert read()["datasets"] == ["the-built-in-sample"]
+    other = IDD.model_copy(update={"licence": Licence(terms="Share alike.", spdx="CC-BY-NC-SA-4.0")})
+    assert (read(dataset=other)["license"], read(dataset=other, from_weights=True)["license"]) == (
+        "cc-by-nc-sa-4.0",
+        "unknown",
+    )
     splits = [read(held_out=held_out)["model-index"][0]["results"][0]["dataset"]["split"] for held_out in (False, True)]
     assert splits == ["val", "holdout"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name"),
+    [
+        (Protocol(width=256, height=128, resampling="nearest"), "mIoU at 256×128 pixels, without void"),
+        (Protocol(width=2048, height=1024, resampling="nearest"), "mIoU at 2048×1024 pixels, without void"),
+        ("native", "mIoU at native size, without void"),
+    ],
+)
+def test_the_metric_says_at_which_size(protocol, name):
+    [model] = read(dataset=IDD.model_copy(update={"protocol": protocol}))["model-index"]
+    assert [metric["name"] for metric in model["results"][0]["metrics"]] == [name]
 
 
 @pytest.mark.parametrize("name", SPECIAL)
 def test_names_may_have_any_characters(name):
     assert read(name=name)["model-index"][0]["name"] == name
+    head = read(dataset=IDD.model_copy(update={"name": name, "home": name}))
+    check_schema(head)
+    assert head["model-index"][0]["results"][0]["dataset"]["name"] == head["license_link"] == name
 
 
 @pytest.mark.parametrize("name", SPECIAL)
 def test_a_change_of_a_fact_is_a_change_of_one_line(name):
-    facts = {"sample": True, "held_out": False, "from_weights": False, "miou": 0.5}
+    facts = {"dataset": SAMPLE, "held_out": False, "from_weights": False, "miou": 0.5}
     old, new = (dump(describe(name=text, **facts)).split("\n") for text in ("erfnet", name))
     assert [before for before, after in zip(old, new, strict=True) if before != after] == ["- name: erfnet"]
     assert "---" not in new

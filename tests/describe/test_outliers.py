@@ -10,7 +10,7 @@ from segcore.describe.outliers import count_classes, divergence, most_alike, thu
 
 def test_pixels_of_each_class_and_of_void_are_counted():
     labels = np.array([[[0, 0, 6], [VOID, 3, 0]], [[1, 1, 1], [1, 1, 1]]], dtype=np.uint8)
-    assert count_classes(labels).tolist() == [[3, 0, 0, 1, 0, 0, 1, 1], [0, 6, 0, 0, 0, 0, 0, 0]]
+    assert count_classes(labels, 7).tolist() == [[3, 0, 0, 1, 0, 0, 1, 1], [0, 6, 0, 0, 0, 0, 0, 0]]
 
 
 def test_divergence_is_the_entropy_of_the_middle_less_the_mean_entropy():

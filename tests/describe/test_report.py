@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 from segcore.dataset.frames import Frame
 from segcore.files import arrays
+from tests.support.idd_lite import CLASSES, save_dataset
 from tests.support.page import Page
 from tests.support.running import assert_fails, run_stage
 
@@ -32,6 +33,7 @@ def project(tmp_path):
             arrays.Row(Frame(split, f"{i // 3}", f"{split}{i}"), 227, 320 + (split == "test")) for i in range(count)
         ]
     arrays.write_rows(folder / "frames.csv", rows)
+    save_dataset(tmp_path)
     return tmp_path
 
 
@@ -62,6 +64,27 @@ def test_splits_drives_sizes_and_classes_are_counted(project):
     [void] = [row for row in page.rows if row[0] == "void"]
     assert void[3:] == ["0.03%", "33%"]
     assert page.is_whole()
+
+
+def test_classes_are_those_of_the_data_set(project):
+    about = "Streets <b>& roads</b>."
+    save_dataset(project, about=about, classes={f"class {i}": (0, 10 * i, 255) for i in range(19)})
+    change(project, "val_labels", _0=18, _1=18, _2=18)
+    page = describe(project)
+    assert about in page.text
+    [last] = [row for row in page.rows if row[0] == "class 18"]
+    assert last[3:] == ["100.00%", "100%"]
+    assert not any(row[0] in CLASSES for row in page.rows)
+    _, content = page.pictures["val 0/val0"]
+    # Half of the panel is the truth: the frame under the colour of class 18, which is (0, 180, 255).
+    red, green, blue = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[-40:, -100:].mean((0, 1))
+    assert (red, green, blue) == pytest.approx((0.3 * 127, 0.7 * 180 + 0.3 * 127, 0.7 * 255 + 0.3 * 127), abs=12)
+
+
+def test_labels_of_other_classes_than_the_data_set_s_are_refused(project):
+    save_dataset(project, classes={"road": (1, 2, 3), "sky": (4, 5, 6)})
+    assert_fails(run_stage("describe", project), "train labels have values that are no id of the 2 classes")
+    assert not (project / "data/report.html").exists()
 
 
 def test_frames_and_truth_are_shown(project):
@@ -112,7 +135,7 @@ def test_arrays_that_do_not_fit_are_named_and_the_old_page_stays(project):
     np.save(project / "data/arrays/test_images.npy", np.zeros((3, *SIZE, 3), np.uint8))
     assert_fails(run_stage("describe", project), "data/arrays: 3 test frames, and 2 in frames.csv; run `dvc repro")
     assert (project / "data/report.html").read_text() == "old"
-    assert {path.name for path in (project / "data").iterdir()} == {"arrays", "report.html"}
+    assert {path.name for path in (project / "data").iterdir()} == {"arrays", "raw", "report.html"}
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

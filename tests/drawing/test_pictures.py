@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.dataset.classes import PALETTE, VOID, VOID_COLOUR
+from segcore.dataset.classes import VOID, VOID_COLOUR
 from segcore.drawing import pictures
 from segcore.files.params import PARAMS
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import validate
 from stages.render import RenderParams
+from tests.support.idd_lite import COLOURS, SAMPLE
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -29,27 +30,29 @@ def labels(*rows):
 
 
 def test_colourise_gives_each_class_and_void_its_colour():
-    picture = pictures.colourise(labels([0, 1, 2, 3], [4, 5, 6, VOID]))
+    picture = pictures.colourise(labels([0, 1, 2, 3], [4, 5, 6, VOID]), COLOURS)
     assert picture.size == (4, 2)
-    assert colours(picture) == [*PALETTE, VOID_COLOUR]
+    assert colours(picture) == [*COLOURS, VOID_COLOUR]
+    assert colours(pictures.colourise(labels([2, 1, 0, 3]), [RED, GREEN, BLUE])) == [BLUE, GREEN, RED, VOID_COLOUR]
 
 
 def test_overlay_mixes_frame_and_colour():
-    [mixed] = colours(pictures.overlay(plain((100, 200, 0), (1, 1)), labels([6]), opacity=0.5))
-    expected = [(a + b) / 2 for a, b in zip((100, 200, 0), PALETTE[6], strict=True)]
+    [mixed] = colours(pictures.overlay(plain((100, 200, 0), (1, 1)), labels([6]), COLOURS, opacity=0.5))
+    expected = [(a + b) / 2 for a, b in zip((100, 200, 0), COLOURS[6], strict=True)]
     assert np.allclose(mixed, expected, atol=1)
 
 
 def test_errors_are_in_the_true_colour_and_the_rest_is_grey():
-    picture = pictures.error_map(plain(BLUE, (3, 1)), truth=labels([2, 2, 0]), prediction=labels([2, 6, 4]))
+    truth, prediction = labels([2, 2, 0]), labels([2, 6, 4])
+    picture = pictures.error_map(plain(BLUE, (3, 1)), truth, prediction, COLOURS)
     right, living_missed, drivable_missed = colours(picture)
-    assert living_missed == PALETTE[2]
-    assert drivable_missed == PALETTE[0]
+    assert living_missed == COLOURS[2]
+    assert drivable_missed == COLOURS[0]
     assert len(set(right)) == 1
 
 
 def test_void_is_never_an_error():
-    picture = pictures.error_map(plain(BLUE, (2, 1)), truth=labels([VOID, 5]), prediction=labels([3, 5]))
+    picture = pictures.error_map(plain(BLUE, (2, 1)), labels([VOID, 5]), labels([3, 5]), COLOURS)
     void, right = colours(picture)
     assert void == right
 
@@ -58,11 +61,11 @@ def test_void_is_never_an_error():
 def test_sizes_that_do_not_fit_are_refused(shape):
     frame, truth, other = plain(RED, (3, 3)), np.zeros((3, 3), np.uint8), np.zeros(shape, np.uint8)
     with pytest.raises(ValueError):
-        pictures.overlay(frame, other)
+        pictures.overlay(frame, other, COLOURS)
     with pytest.raises(ValueError):
-        pictures.error_map(frame, truth, other)
+        pictures.error_map(frame, truth, other, COLOURS)
     with pytest.raises(ValueError):
-        pictures.error_map(frame, other, other)
+        pictures.error_map(frame, other, other, COLOURS)
 
 
 def test_panel_scales_pictures_and_keeps_their_order():
@@ -87,11 +90,19 @@ def test_title_and_captions_stand_above_the_pictures():
     assert 0 <= titled.min() < titled.max() < captioned.min() < captioned.max() < top_of_picture
 
 
-def test_legend_shows_every_colour_and_fits_the_width():
-    wide, narrow = pictures.legend(1300, "note"), pictures.legend(400, "note")
+@pytest.mark.parametrize(
+    "classes",
+    [
+        SAMPLE.classes,
+        {f"class {i}": (i + 1, 80, 200 - i) for i in range(64)},
+        {f"{i}" * 40: (i + 1, 80, 200 - i) for i in range(3)},
+    ],
+)
+def test_legend_shows_every_colour_and_fits_the_width(classes):
+    wide, narrow = pictures.legend(classes, 1300, "note"), pictures.legend(classes, 400, "note")
     for picture, width in ((wide, 1300), (narrow, 400)):
         assert picture.width <= width
-        assert all(pixels_of(picture, colour).sum() >= 100 for colour in (*PALETTE, VOID_COLOUR))
+        assert all(pixels_of(picture, colour).sum() >= 100 for colour in (*classes.values(), VOID_COLOUR))
     assert narrow.height > wide.height
 
 

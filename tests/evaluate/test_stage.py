@@ -1,4 +1,4 @@
-"""The stage that predicts and applies the IDD-Lite protocol."""
+"""The stage that predicts and applies the protocol of the data set."""
 
 import json
 import os
@@ -18,12 +18,14 @@ from segcore.inference.predictor import Predictor, to_native
 from segcore.inference.protocol import Evaluation
 from segcore.runtime.errors import UserError
 from stages import evaluate
+from tests.support.idd_lite import CLASSES, SAMPLE, save_dataset
 from tests.support.protocol import nearest, random_pair, reference_iou
 from tests.support.running import assert_fails, run_stage
 from tests.support.tiny import contents
 from tests.support.tiny_model import SIZE, save_tiny_model, tiny_network
 
 pytestmark = pytest.mark.slow
+MODEL = "data/model/erfnet.safetensors"
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def workspace(tmp_path):
                 Image.fromarray(random_pair(rng, height, width)[0]).save(path)
     np.save(folder / "val_labels.npy", rng.integers(0, 7, (3, *SIZE), dtype=np.uint8))
     arrays.write_rows(folder / "frames.csv", rows)
-    save_tiny_model(tmp_path / "data/model/erfnet.safetensors")
+    save_tiny_model(tmp_path / MODEL)
+    save_dataset(tmp_path)
     set_flip(tmp_path, False)
     return tmp_path
 
@@ -102,7 +105,7 @@ def test_flip_scores_the_mean_of_a_frame_and_its_mirror_beside_the_plain_predict
     assert run_stage("evaluate", workspace).returncode == 0
     assert contents(workspace / "data/predictions") == plain
     images, rows = np.load(workspace / "data/arrays/val_images.npy"), arrays.read_rows("val", workspace / "data/arrays")
-    predictor = Predictor(workspace / "data/model/erfnet.safetensors", torch.device("cpu"))
+    predictor = Predictor(workspace / MODEL, torch.device("cpu"))
     pairs = []
     for row, scores, mirrored in zip(
         rows, predictor.scores(images), predictor.scores(images, mirrored=True), strict=True
@@ -123,6 +126,42 @@ def test_no_test_frames_is_fine(workspace):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_data_set_of_three_classes_scored_at_native_size(workspace):
+    classes = ["road", "anything else", "sky"]
+    save_tiny_model(workspace / MODEL, classes=classes)
+    save_dataset(workspace, classes=dict.fromkeys(classes, (0, 0, 0)), protocol="native")
+    truths = {}
+    for path in workspace.glob("data/native/gtFine/val/*/*.png"):
+        with Image.open(path) as picture:
+            label = np.asarray(picture)
+        truths[path.name] = np.where(label == 255, label, label % 3)
+        Image.fromarray(truths[path.name]).save(path)
+    done = run_stage("evaluate", workspace)
+    assert done.returncode == 0, done.stderr
+    pairs = []
+    for row in arrays.read_rows("val", workspace / "data/arrays"):
+        with Image.open(workspace / "data/predictions" / row.frame.prediction) as picture:
+            pairs.append((truths[row.frame.label.name], np.asarray(picture)))
+    metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
+    iou = [None if np.isnan(value) else round(value, 4) for value in reference_iou(pairs, 3)]
+    assert metrics["iou"] == dict(zip(classes, iou, strict=True))
+    assert metrics["miou"] == metrics["miou_native"] == round(np.nanmean(reference_iou(pairs, 3)), 4)
+    counts = pd.read_csv(workspace / "metrics/frames.csv")
+    assert counts["class"].tolist() == classes * 3
+    assert counts[["tp", "fn"]].to_numpy().sum() == sum(np.sum(truth != 255) for truth, _ in pairs)
+    assert len(json.loads((workspace / "metrics/confusion.json").read_text())) == 9
+
+
+def test_labels_with_more_classes_than_the_data_set_are_refused(workspace, monkeypatch):
+    save_tiny_model(workspace / MODEL, classes=CLASSES[:6])
+    save_dataset(workspace, classes=dict.fromkeys(CLASSES[:6], (0, 0, 0)))
+    before = contents(workspace)
+    monkeypatch.chdir(workspace)
+    with pytest.raises(UserError, match=r"_label\.png: 6 is no id of the 6 classes; run `dvc repro`"):
+        evaluate.main()
+    assert contents(workspace) == before
+
+
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
@@ -134,8 +173,12 @@ def damage(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "erfnet.safetensors: not a complete safetensors file"),
         (lambda path: save_tiny_model(path, {"w": torch.zeros(2)}), "erfnet.safetensors: its weights are not ERFNet's"),
         (
-            lambda path: save_tiny_model(path, classes=["road"]),
-            "erfnet.safetensors: made for the classes ['road']",
+            lambda path: save_tiny_model(path, classes=["road", "car"]),
+            "erfnet.safetensors: the model predicts road, car, and the classes of the built-in sample are drivable, ",
+        ),
+        (
+            lambda path: save_tiny_model(path, classes=["road", *CLASSES[1:]]),
+            "It cannot be scored on a data set with different classes; run `dvc repro`",
         ),
         (
             lambda path: save_tiny_model(path, params={"model": {"encoder_only": False}}),
@@ -150,7 +193,7 @@ def damage(path: Path) -> None:
 )
 def test_a_model_that_does_not_fit_leaves_the_old_outputs(workspace, monkeypatch, spoil, message):
     write_old_outputs(workspace)
-    spoil(workspace / "data/model/erfnet.safetensors")
+    spoil(workspace / MODEL)
     before = contents(workspace)
     monkeypatch.chdir(workspace)
     with pytest.raises(UserError) as caught:
@@ -168,13 +211,18 @@ def write_old_outputs(workspace: Path) -> None:
 
 
 def missing_model(workspace: Path) -> None:
-    (workspace / "data/model/erfnet.safetensors").unlink()
+    (workspace / MODEL).unlink()
+
+
+def missing_description(workspace: Path) -> None:
+    (workspace / "data/raw/dataset.json").unlink()
 
 
 @pytest.mark.parametrize(
     ("spoil", "environment", "message"),
     [
         (missing_model, {}, "erfnet.safetensors: No such file or directory; an earlier stage makes it"),
+        (missing_description, {}, "data/raw/dataset.json: No such file or directory; an earlier stage makes it"),
         (lambda _: None, {"SEGCORE_DEVICE": "tpu"}, "SEGCORE_DEVICE: cpu, cuda or cuda:N was expected; it is 'tpu'"),
         (lambda _: None, {"SEGCORE_DEVICE": "cuda:99"}, "SEGCORE_DEVICE=cuda:99: torch sees"),
         (lambda _: None, {"SEGCORE_THREADS": "0"}, "SEGCORE_THREADS: a whole number of at least 1 was expected"),
@@ -200,7 +248,7 @@ def test_a_full_disk_leaves_the_old_outputs(workspace):
 @pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive")
 def test_the_pixels_of_idd_lites_validation_split():
     """The published totals: a loader that sees different ones is wrong."""
-    result = Evaluation()
+    result = Evaluation(CLASSES, SAMPLE.protocol)
     with tarfile.open(os.environ["IDD_LITE_ARCHIVE"]) as archive:
         for member in archive:
             if "/gtFine/val/" in member.name and member.name.endswith("_label.png"):

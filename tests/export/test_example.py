@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.dataset.classes import PALETTE
 from segcore.files.onnx import OnnxModel
 from tests.support.exported import save_random
+from tests.support.idd_lite import COLOURS
 from tests.support.running import ROOT
 
 BLOCKED = """
@@ -37,5 +37,5 @@ def test_the_example_labels_a_picture_and_draws_an_overlay(tmp_path):
     [expected], _ = OnnxModel(file).run(picture[None])
     with Image.open(tmp_path / "label.png") as label, Image.open(tmp_path / "overlay.png") as overlay:
         assert label.mode == "L" and np.mean(np.asarray(label) == expected) > 0.999
-        colours = np.array(PALETTE)[np.asarray(label)]
+        colours = np.array(COLOURS)[np.asarray(label)]
         assert np.abs(np.asarray(overlay) - (picture + colours) / 2).max() <= 1

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES, PALETTE
 from segcore.export.graph import Graph
 from segcore.export.model import best_class, describe, export, normalised, resized
 from segcore.inference.predictor import confidence, to_native
 from segcore.network.tensors import Normalise, to_float
 from tests.support.exported import RECORD, SIZE, export_random, random_network, run, session
+from tests.support.idd_lite import CLASSES, DESCRIPTION, SAMPLE
 
 CPU = torch.device("cpu")
 
@@ -46,10 +46,21 @@ def part(build, inputs: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.mark.parametrize("size", [(1, *SIZE), (3, *SIZE), (1, 227, 320), (3, 37, 51), (1, 5, 3), (1, 1, 1)])
 def test_class_ids_and_confidences_are_those_of_the_pipeline(encoder_only, size):
     images = pictures(*size)
-    classes, probabilities = run(export_random(encoder_only), images)
+    assert_same_as_the_pipeline(encoder_only, CLASSES, images)
+
+
+@pytest.mark.parametrize("encoder_only", [False, True])
+@pytest.mark.parametrize("classes", [["road", "car"], ["a", "b", "c"], [f"class {i}" for i in range(19)]], ids=len)
+def test_any_number_of_classes(encoder_only, classes):
+    assert_same_as_the_pipeline(encoder_only, classes, pictures(2, 37, 51))
+
+
+def assert_same_as_the_pipeline(encoder_only: bool, names: list[str], images: np.ndarray) -> None:
+    size = images.shape[:3]
+    classes, probabilities = run(export_random(encoder_only, names), images)
     assert classes.dtype == np.uint8 and probabilities.dtype == np.float32
     assert classes.shape == probabilities.shape == size
-    network, normalise = random_network(encoder_only), Normalise(RECORD.mean, RECORD.std, CPU)
+    network, normalise = random_network(encoder_only, names), Normalise(RECORD.mean, RECORD.std, CPU)
     for i, image in enumerate(images):
         with torch.inference_mode():
             [scores] = network(normalise(to_float(torch.from_numpy(pillow(image)[None]))))
@@ -104,19 +115,32 @@ def test_frames_are_normalised_as_for_training():
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
 
 
-def test_metadata_says_what_a_program_needs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("fetch: {source: data/idd.zip, sha256: null}")
+def test_metadata_says_what_a_program_needs(tmp_path):
     (tmp_path / "weights").write_bytes(b"abc")
-    about = describe(tmp_path / "weights", RECORD, "fp32")
+    about = describe(tmp_path / "weights", RECORD, DESCRIPTION.dataset(sample=False), "fp32")
     metadata = session(export(random_network(), RECORD, about)).get_modelmeta().custom_metadata_map
-    assert json.loads(metadata["classes"]) == list(CLASSES)
-    assert json.loads(metadata["colours"]) == [list(colour) for colour in PALETTE]
+    assert json.loads(metadata["classes"]) == CLASSES
+    assert json.loads(metadata["colours"])[:2] == [[128, 64, 128], [244, 154, 232]]
+    assert len(json.loads(metadata["colours"])) == 7
     assert json.loads(metadata["input_size"]) == list(SIZE)
     assert metadata["model_sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert metadata["precision"] == "fp32"
-    assert "forbid passing them on" in metadata["licence"]
+    assert metadata["licence"] == (
+        "The frames are under the terms of IDD, https://idd.insaan.iiit.ac.in/, which forbid passing them on. "
+        "The weights were learnt from these frames: read the terms before you pass the weights on, or use them for "
+        "anything but research."
+    )
     assert metadata.keys() == {"classes", "colours", "input_size", "licence", "model_sha256", "precision", "segcore"}
+
+
+def test_the_licence_is_that_of_the_frames_and_of_weights_to_start_from(tmp_path):
+    (tmp_path / "weights").write_bytes(b"abc")
+    sample = "The frames are drawn by tools/scenes, under the licence of this model's repository."
+    assert describe(tmp_path / "weights", RECORD, SAMPLE, "fp32").licence == sample
+    started = RECORD.model_copy(update={"init": "0" * 32})
+    assert describe(tmp_path / "weights", started, SAMPLE, "fp32").licence == (
+        f"{sample} The weights that training started from have terms of their own, which apply, too."
+    )
 
 
 def test_old_runtimes_can_read_it():

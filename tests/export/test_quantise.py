@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from segcore.export.quantise import QUANTISED, quantise
 from tests.support.exported import SIZE, export_random, run, session
+from tests.support.idd_lite import CLASSES
 from tests.support.running import ROOT
 
 FRAMES = np.random.default_rng(5).integers(0, 256, (4, *SIZE, 3), dtype=np.uint8)
@@ -28,10 +29,11 @@ class Reader:
         return None if frame is None else {"image": frame[None]}
 
 
-@pytest.fixture(scope="module", params=[True, False])
+@pytest.fixture(scope="module", params=[(True, 7), (False, 7), (False, 3)], ids=str)
 def model(request):
-    """A random network, the encoder alone or the whole one."""
-    return export_random(encoder_only=request.param)
+    """A random network, the encoder alone or the whole one, for seven or three classes."""
+    encoder_only, classes = request.param
+    return export_random(encoder_only, CLASSES[:classes])
 
 
 @pytest.fixture(scope="module")

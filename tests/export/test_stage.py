@@ -10,13 +10,14 @@ import torch
 import yaml
 from PIL import Image
 
-from segcore.dataset.frames import Frame
+from segcore.dataset.frames import Frame, find_image
 from segcore.files import arrays
-from segcore.files.images import read_image
+from segcore.files.images import NATIVE, read_image
 from segcore.files.onnx import OnnxModel
 from segcore.inference.predictor import Predictor, to_native
 from segcore.runtime.errors import UserError
 from stages import export
+from tests.support.idd_lite import CLASSES, save_dataset
 from tests.support.protocol import nearest, random_pair, reference_iou
 from tests.support.running import assert_fails, run_stage
 from tests.support.tiny import contents
@@ -29,7 +30,7 @@ MODEL = "data/model/erfnet.safetensors"
 
 @pytest.fixture
 def workspace(tmp_path):
-    """Everything that export reads: 3 val frames, one of a different size, 4 train frames, and a random network."""
+    """Everything that export reads: 3 val frames, one a PNG of a different size, 4 train frames, a random network."""
     folder = tmp_path / "data/arrays"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(2)
@@ -38,25 +39,25 @@ def workspace(tmp_path):
         frame = Frame("val", str(i), f"{i:06}")
         picture = Image.fromarray(rng.integers(0, 256, (9, 16, 3), dtype=np.uint8)).resize((width, height))
         for path, content in (
-            (frame.image, picture),
+            (frame.image(".png" if i == 1 else ".jpg"), picture),
             (frame.label, Image.fromarray(random_pair(rng, height, width)[0])),
         ):
             (tmp_path / "data/native" / path).parent.mkdir(parents=True)
             content.save(tmp_path / "data/native" / path)
         rows.append(arrays.Row(frame, height, width))
-        saved = read_image(tmp_path / "data/native" / frame.image)
+        saved = read_image(find_image(tmp_path / "data/native", frame))
         images.append(np.asarray(saved.resize(SIZE[::-1], Image.Resampling.BILINEAR)))
     np.save(folder / "val_images.npy", np.stack(images))
     np.save(folder / "train_images.npy", rng.integers(0, 256, (4, *SIZE, 3), dtype=np.uint8))
     arrays.write_rows(folder / "frames.csv", rows)
     save_tiny_model(tmp_path / MODEL)
+    save_dataset(tmp_path)
     set_precision(tmp_path, "fp32")
     return tmp_path
 
 
 def set_precision(workspace: Path, precision: str) -> None:
-    sections = {"export": {"precision": precision}, "fetch": {"source": "data/sample.tar.gz", "sha256": None}}
-    (workspace / "params.yaml").write_text(yaml.safe_dump(sections))
+    (workspace / "params.yaml").write_text(yaml.safe_dump({"export": {"precision": precision}}))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -78,7 +79,7 @@ def test_the_stage_scores_what_it_exported(workspace, precision):
     rows, images = arrays.read_rows("val", workspace / "data/arrays"), np.load(workspace / "data/arrays/val_images.npy")
     found, expected, changed = [], [], []
     for row, scores in zip(rows, predictor.scores(images), strict=True):
-        [classes], _ = exported.run(np.asarray(read_image(workspace / "data/native" / row.frame.image))[None])
+        [classes], _ = exported.run(np.asarray(read_image(find_image(workspace / "data/native", row.frame)))[None])
         reference = to_native(scores, (row.height, row.width)).numpy()
         with Image.open(workspace / "data/native" / row.frame.label) as label:
             truth = nearest(np.asarray(label), 128, 256)
@@ -95,6 +96,31 @@ def test_the_stage_scores_what_it_exported(workspace, precision):
         "multiply_adds": metrics["multiply_adds"],
     }
     assert metrics["pixels_changed"] < (0.01 if precision == "fp32" else 0.2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_data_set_of_three_classes_scored_at_native_size(workspace, monkeypatch, precision):
+    classes = {"road": (128, 64, 128), "anything else": (0, 60, 160), "sky": (70, 130, 180)}
+    save_tiny_model(workspace / MODEL, classes=list(classes))
+    save_dataset(workspace, classes=classes, protocol="native", sample=False)
+    set_precision(workspace, precision)
+    for path in workspace.glob("data/native/gtFine/val/*/*.png"):
+        with Image.open(path) as label:
+            ids = np.asarray(label)
+        Image.fromarray(np.where(ids == 255, ids, ids % 3)).save(path)
+    monkeypatch.chdir(workspace)
+    export.main()
+    exported = OnnxModel(Path("data/model/erfnet.onnx"))
+    assert exported.record.classes == list(classes)
+    assert exported.record.colours == list(classes.values())
+    pairs = []
+    for row in arrays.read_rows("val"):
+        [ids], _ = exported.run(np.asarray(read_image(find_image(NATIVE, row.frame)))[None])
+        with Image.open(NATIVE / row.frame.label) as label:
+            pairs.append((np.asarray(label), ids))
+    metrics = json.loads(Path("metrics/export.json").read_text())
+    assert metrics["miou"] == round(float(np.nanmean(reference_iou(pairs, 3))), 4)
+    assert abs(metrics["miou_change"]) < 0.2
 
 
 def test_frames_without_ground_truth_have_no_score(workspace, monkeypatch):
@@ -115,7 +141,7 @@ def write_old_outputs(workspace: Path) -> None:
 
 
 def spoil_frame(workspace: Path) -> None:
-    path = next(workspace.glob("data/native/leftImg8bit/val/1/*.jpg"))
+    path = next(workspace.glob("data/native/leftImg8bit/val/1/*.png"))
     Image.new("RGB", (64, 45)).save(path)
 
 
@@ -133,7 +159,11 @@ def spoil_rows(workspace: Path) -> None:
         ),
         (lambda folder: (folder / MODEL).write_bytes(b""), "erfnet.safetensors: not a complete safetensors file"),
         (lambda folder: save_tiny_model(folder / MODEL, input_size=(16, 32)), "trained on frames of 16×32"),
-        (spoil_frame, "000001_image.jpg: its size is 64×45, in frames.csv 70×50; run `dvc repro`"),
+        (spoil_frame, "000001_image.png: its size is 64×45, in frames.csv 70×50; run `dvc repro`"),
+        (
+            lambda folder: save_tiny_model(folder / MODEL, classes=["road", *CLASSES[1:]]),
+            "erfnet.safetensors: the model predicts road, ",
+        ),
         (spoil_rows, "data/arrays: 3 val frames, and 2 in frames.csv; run `dvc repro preprocess`"),
     ],
 )

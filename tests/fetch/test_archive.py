@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from segcore.fetch import archive, members
+from segcore.fetch import archive
+from segcore.fetch.members import MAX_FILE, Limits
+from segcore.files.description import Split, Splits
 from segcore.runtime.errors import UserError
 from tests.support import tiny
+from tests.support.idd_lite import DESCRIPTION
 
+LIMITS = Limits()
 FILES = {"top/a.txt": b"first", "top/deep/b.bin": bytes(range(256)) * 300, "c": b""}
 COMPRESS = {".gz": gzip.compress, ".tgz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".tar": bytes}
 
@@ -32,15 +36,15 @@ WRITERS = {suffix: write_tar for suffix in (".tar", ".tar.gz", ".tgz", ".tar.xz"
 }
 
 
-def unpack(path: Path, place: archive.Place = Path) -> dict[str, bytes]:
+def unpack(path: Path, place: archive.Place = Path, limits: Limits = LIMITS) -> dict[str, bytes]:
     root = path.parent / "root"
-    archive.unpack(path, root, place)
+    archive.unpack(path, root, place, limits)
     return tiny.contents(root)
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(UserError) as error:
-        unpack(path)
+        unpack(path, limits=limits)
     assert str(error.value).startswith(f"{path}: ")
     return str(error.value).removeprefix(f"{path}: ")
 
@@ -135,19 +139,37 @@ def test_a_zip_with_a_rare_compression(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bound", "enough", "reason"),
+    ("enough", "less", "reason"),
     [
-        ("MAX_MEMBERS", 3, "more than 2 members"),
-        ("MAX_FILE", 76_800, "'top/deep/b.bin': a file of more than 76,799 bytes"),
-        ("MAX_TOTAL", 76_805, "more than 76,804 bytes unpacked"),
+        (Limits(members=3), Limits(members=2), "more than 2 members"),
+        (
+            Limits(total=76_805),
+            Limits(total=76_804),
+            "more than 76,804 bytes unpacked, a limit that `splits.*.frames` and `size` of the description raise; get",
+        ),
     ],
 )
-def test_bounds(tmp_path, suffix, monkeypatch, bound, enough, reason):
+def test_limits(tmp_path, suffix, enough, less, reason):
     path = WRITERS[suffix](tmp_path / f"x{suffix}", FILES)
-    monkeypatch.setattr(members, bound, enough)
-    assert unpack(path, lambda name: Path("enough", name))
-    monkeypatch.setattr(members, bound, enough - 1)
-    assert reason in refusal(path)
+    assert unpack(path, lambda name: Path("enough", name), enough)
+    assert reason in refusal(path, less)
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
+def test_the_largest_file(tmp_path, suffix):
+    path = WRITERS[suffix](tmp_path / f"x{suffix}", {"large": bytes(MAX_FILE)})
+    assert unpack(path)["large"] == bytes(MAX_FILE)
+    path = WRITERS[suffix](tmp_path / f"y{suffix}", {"large": bytes(MAX_FILE + 1)})
+    assert "'large': a file of more than 67,108,864 bytes" in refusal(path)
+
+
+def test_the_limits_of_a_description():
+    published = DESCRIPTION.splits.model_copy(update={"train": Split(frames=14_000), "val": Split(frames=2_000)})
+    large = DESCRIPTION.model_copy(update={"size": (1920, 1080), "splits": published})
+    assert Limits.of(DESCRIPTION) == Limits() == (100_000, 4 << 30)  # IDD-Lite is small
+    assert Limits.of(large) == (164_040, 16_404 * 1920 * 1080 * 4)
+    assert Limits.of(large.model_copy(update={"size": None})) == (164_040, 4 << 30)
+    assert Limits.of(large.model_copy(update={"splits": Splits()})) == Limits()
 
 
 def test_a_zip_that_lies_about_its_sizes(tmp_path):
@@ -160,7 +182,7 @@ def test_a_zip_that_lies_about_its_sizes(tmp_path):
 def test_memory_does_not_grow_with_a_file(tmp_path, suffix):
     path = WRITERS[suffix](tmp_path / f"x{suffix}", {"zeros": bytes(30_000_000)})
     tracemalloc.start()
-    archive.unpack(path, tmp_path / "root", Path)
+    archive.unpack(path, tmp_path / "root", Path, LIMITS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < (12_000_000 if suffix == ".tar.xz" else 3_000_000)  # the dictionary of xz has 8 MiB
@@ -169,7 +191,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path, suffix):
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
 def test_a_header_that_would_fill_the_memory(tmp_path, kind):
     header = tiny.tar_member("././@LongLink", kind)
-    header.size = members.MAX_FILE + 1
+    header.size = MAX_FILE + 1
     (tmp_path / "x.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     assert "a file of more than 67,108,864 bytes" in refusal(tmp_path / "x.tar")
 
@@ -190,7 +212,7 @@ def test_truncation_at_any_point(tmp_path, suffix):
         path = tmp_path / f"cut-{length}{suffix}"
         path.write_bytes(whole[: min(length, end - 1)])
         with pytest.raises(UserError, match="corrupt or truncated archive"):
-            archive.unpack(path, tmp_path / f"root-{length}", Path)
+            archive.unpack(path, tmp_path / f"root-{length}", Path, LIMITS)
 
 
 def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path):
@@ -219,7 +241,7 @@ def test_random_damage_is_only_ever_a_user_error(tmp_path, suffix):
             data[random.randrange(len(data))] = random.randrange(256)
         path.write_bytes(data)
         try:
-            archive.unpack(path, tmp_path / str(trial), Path)
+            archive.unpack(path, tmp_path / str(trial), Path, LIMITS)
         except UserError:
             refused += 1
     assert refused > 0
@@ -230,11 +252,17 @@ def test_a_very_long_path_is_refused(tmp_path):
     assert "nnn'…: a path of more than 4,096 characters" in refusal(write_tar(tmp_path / "x.tar", {"n" * 4097: b""}))
 
 
+def copy(source: Path, place: archive.Place = Path, limits: Limits = LIMITS) -> dict[str, bytes]:
+    root = source.parent / "root"
+    archive.copy_folder(source, root, place, limits, lambda path: path == "deep/ignored.zip")
+    return tiny.contents(root)
+
+
 def test_copy_folder(tmp_path):
     hidden = {".git/top/a.txt": b"hidden", "top/.a.txt": b"hidden"}
     source = tiny.write_folder(tmp_path / "source", FILES | hidden)
     (source / ".link").symlink_to("/etc")
-    archive.copy_folder(source, tmp_path / "root", lambda name: Path("new", name) if name != "c" else None)
+    copy(source, lambda name: Path("new", name) if name != "c" else None)
     expected = {f"new/{name}": data for name, data in FILES.items() if name != "c"}
     assert tiny.contents(tmp_path / "root") == expected
     assert tiny.contents(source) == FILES | hidden
@@ -245,13 +273,77 @@ def test_links_and_special_files_in_a_folder(tmp_path, make):
     source = tiny.write_folder(tmp_path / "source", FILES)
     make(source / "top" / "other")
     with pytest.raises(UserError, match="top/other: a link or a special file, which could lead outside"):
-        archive.copy_folder(source, tmp_path / "root", Path)
+        copy(source)
+
+
+def only_files(*suffixes: str) -> archive.Place:
+    return lambda name: Path(name) if name.endswith(suffixes) else None
+
+
+def test_files_of_a_folder_are_copies(tmp_path):
+    """Whoever changes or protects a file of the output does not change the user's own."""
+    source = tiny.write_folder(tmp_path / "source", FILES)
+    before = (source / "top/a.txt").stat()
+    copy(source)
+    (tmp_path / "root/top/a.txt").write_bytes(b"changed")
+    (tmp_path / "root/top/a.txt").chmod(0o400)
+    after = (source / "top/a.txt").stat()
+    assert (after.st_nlink, after.st_mode, after.st_mtime_ns) == (1, before.st_mode, before.st_mtime_ns)
+    assert tiny.contents(source) == FILES
+
+
+def test_archives_of_a_folder_are_unpacked_in_their_place(tmp_path, suffix):
+    """As the files of Cityscapes and IDD, one archive for the images and one for the labels, or one for each part."""
+    source = tiny.write_folder(
+        tmp_path / "source", {"plain/c.txt": b"3", ".hidden.zip": b"PK\3\4", "deep/ignored.zip": b"PK\3\4"}
+    )
+    WRITERS[suffix](source / f"first{suffix}", {"images/a.txt": b"1"})
+    WRITERS[suffix](source / f"deep/second{suffix}", {"labels/b.txt": b"2"})
+    (source / f"first{suffix}").rename(source / "any name")
+    (source / "plain.tar").unlink(missing_ok=True)
+    (source / "deep/plain.tar").unlink(missing_ok=True)
+    assert copy(source, only_files(".txt")) == {"images/a.txt": b"1", "deep/labels/b.txt": b"2", "plain/c.txt": b"3"}
+
+
+def test_a_file_with_a_place_is_not_unpacked(tmp_path):
+    (tmp_path / "source").mkdir()
+    packed = tiny.write_zip(tmp_path / "source/x.zip", {"a.txt": b"1"}).read_bytes()
+    assert copy(tmp_path / "source") == {"x.zip": packed}
+
+
+@pytest.mark.parametrize(
+    "data", [gzip.compress(b'{"a": 1}'), lzma.compress(b""), b"Rar!\x1a\x07", b"BZ", b"", bytes(999)]
+)
+def test_other_files_of_a_folder_are_no_archives(tmp_path, data):
+    source = tiny.write_folder(tmp_path / "source", {"x": data, "a.txt": b"1"})
+    assert copy(source, only_files(".txt")) == {"a.txt": b"1"}
+
+
+def test_errors_name_the_archive_in_the_folder(tmp_path):
+    def refuse(name: str) -> Path | None:
+        if name == "c":
+            raise UserError("c: a second file")
+        return None
+
+    (tmp_path / "source").mkdir()
+    source = write_tar(tmp_path / "source/damaged.gz", FILES).parent
+    (source / "plain.tar").unlink()
+    (source / "damaged.gz").write_bytes((source / "damaged.gz").read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"source/damaged\.gz: corrupt or truncated archive"):
+        copy(source, only_files(".txt"))
+    (source / "damaged.gz").unlink()
+    path = tiny.write_tar(source / "x.tar", FILES)
+    with pytest.raises(UserError, match=r"source/x\.tar: refused: more than 2 members"):
+        copy(source, lambda name: None, Limits(members=2))
+    with pytest.raises(UserError) as error:
+        copy(source, refuse)
+    assert str(error.value) == f"c: a second file (it is in {path})"
 
 
 def test_a_failing_disk_is_not_called_a_damaged_archive(tmp_path):
     (tmp_path / "root").write_text("a file where a folder should be")
     with pytest.raises(OSError):
-        archive.unpack(tiny.write_tar(tmp_path / "x.tar", FILES), tmp_path / "root", Path)
+        archive.unpack(tiny.write_tar(tmp_path / "x.tar", FILES), tmp_path / "root", Path, LIMITS)
 
 
 def test_a_zip_inside_a_tar_is_one_of_its_files(tmp_path):

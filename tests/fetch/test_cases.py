@@ -11,10 +11,14 @@ import pytest
 import yaml
 from PIL import Image
 
+from segcore.files.description import SETS
 from segcore.runtime.errors import UserError
 from stages import fetch
 from tests.support import tiny
+from tests.support.idd_lite import COLOURS
+from tests.support.running import ROOT
 
+IDD_LITE = ROOT / SETS / "idd_lite.yaml"
 LABELLED = [name for name in tiny.published() if name.startswith("gtFine")]
 FRAMES = [name for name in tiny.published() if name.startswith("leftImg8bit")]
 
@@ -24,8 +28,9 @@ def said(tmp_path, monkeypatch, capsys):
     """A function that fetches from a folder or archive, and returns what the stage prints, or the error."""
     monkeypatch.chdir(tmp_path)
 
-    def run(source):
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"fetch": {"source": str(source)}}))
+    def run(source, dataset=IDD_LITE):
+        section = {"dataset": str(dataset), "source": str(source)}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"fetch": section}))
         try:
             fetch.main()
         except UserError as error:
@@ -38,11 +43,13 @@ def said(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def fetched(said, tmp_path):
-    """A function that fetches, and returns the files of data/raw."""
+    """A function that fetches, and returns the frames and labels of data/raw."""
 
-    def run(source):
-        assert said(source).startswith("data/raw: train 3 frames")
-        return tiny.contents(tmp_path / "data/raw")
+    def run(source, dataset=IDD_LITE):
+        assert said(source, dataset).startswith("data/raw: train 3 frames")
+        raw = tiny.contents(tmp_path / "data/raw")
+        del raw["dataset.json"]
+        return raw
 
     return run
 
@@ -171,8 +178,8 @@ def test_png_named_jpg(said, tmp_path):
 def test_labels_of_a_different_name(said, tmp_path):
     source = data_set(tmp_path, rename=lambda name: name.replace("_label.png", "_gtFine_labellevel1Ids.png"))
     message = said(source)
-    assert "  train and val: 4 of 4 frames have no label NAME_label.png; 4 files look like labels of a diff" in message
-    assert "_gtFine_labellevel1Ids.png; rename them if they are ids" in message
+    assert "  train and val: 4 of 4 frames have no label; 4 files look like labels of a different name, for " in message
+    assert "_gtFine_labellevel1Ids.png; rename them as gtFine/{split}/{drive}/{frame}_label.png if they are " in message
     assert len(message.splitlines()) == 2
 
 
@@ -195,7 +202,8 @@ def test_names_of_the_full_idd(said, tmp_path):
         return name.replace("_image.jpg", "_leftImg8bit.png").replace("_label.png", "_gtFine_labellevel1Ids.png")
 
     message = said(data_set(tmp_path, of_frames(lambda frame: encoded(frame, "PNG")), rename))
-    assert "_leftImg8bit.png': named as the frames of IDD Segmentation, which is not read yet" in message
+    assert "_leftImg8bit.png': not named as an image of IDD-Lite; " in message
+    assert "data/sets/idd.yaml" in message and "set fetch.dataset to " in message
 
 
 def test_web_page(said, tmp_path):
@@ -211,19 +219,45 @@ def test_xz_by_any_name(fetched, tmp_path, name):
     assert fetched(tmp_path / name) == tiny.published()
 
 
-def test_void_is_7(said, tmp_path):
+def described(tmp_path, *changes):
+    """A copy of IDD-Lite's description, each change a text of it and what replaces it."""
+    text = IDD_LITE.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    return tmp_path / "own.yaml"
+
+
+def test_void_is_7(said, fetched, tmp_path):
     def changed(label):
         ids = np.array(label)
         return tiny.png(np.where(ids == 255, 7, ids).astype(np.uint8))
 
-    message = said(data_set(tmp_path, of_labels(changed)))
-    assert (
-        "  7 occurs in 4 of 4 labels; if it is void, set it to 255; the first: gtFine/train/a/000001_label" in message
+    source = data_set(tmp_path, of_labels(changed))
+    message = said(source)
+    assert "  4 of 4 labels have ids that the description (fetch.dataset) does not know: 7; give each to a " in message
+    assert "; the first: gtFine/train/a/000001_label.png" in message
+    assert len(message.splitlines()) == 2
+    assert fetched(source, described(tmp_path, ("void: {ids: [255]}", "void: {ids: [7, 255]}"))) == tiny.published()
+
+
+def test_colour_masks(said, fetched, tmp_path):
+    def coloured(label):
+        palette = np.array([*COLOURS, *[(0, 0, 0)] * (256 - len(COLOURS))], np.uint8)
+        return tiny.png(palette[np.array(label)])
+
+    source = data_set(tmp_path, of_labels(coloured))
+    message = said(source)
+    assert "  4 of 4 labels are colour masks and not ids (mode RGB); say `encoding: colours` in the descript" in message
+    assert len(message.splitlines()) == 2
+    label = "labels: gtFine/{split}/{drive}/{frame}_label.png"
+    dataset = described(
+        tmp_path,
+        (label, f"{label}\n    encoding: colours"),
+        ("void: {ids: [255]}", "void: {ids: [255], mask: [[0, 0, 0]]}"),
     )
-    assert len(message.splitlines()) == 2
-
-
-def test_colour_masks(said, tmp_path):
-    message = said(data_set(tmp_path, of_labels(lambda label: encoded(label.convert("RGB"), "PNG"))))
-    assert "  4 of 4 labels are colour masks and not ids (mode RGB); save the class id of each pixel instead" in message
-    assert len(message.splitlines()) == 2
+    assert fetched(source, dataset) == tiny.published()
+    assert "\n4 labels written anew as 8-bit grey PNG: the class ids were the colours of a mask\n" in said(
+        source, dataset
+    )

@@ -1,5 +1,6 @@
 """Problems of a data set as a whole, how they are listed, and which labels are written anew."""
 
+import json
 import warnings
 from pathlib import Path
 
@@ -9,22 +10,35 @@ from PIL import Image
 
 from segcore.fetch.check import check
 from segcore.fetch.layouts import Seen
+from segcore.fetch.problems import Kind, Problem, listing
 from segcore.files import images
 from segcore.runtime.errors import UserError
 from tests.support import handmade_png, tiny
+from tests.support.idd_lite import DESCRIPTION
+from tests.support.labels import described
 
 FRAME = "leftImg8bit/train/a/000001_image.jpg"
 LABEL = "gtFine/train/a/000001_label.png"
 
 
-def problems(tmp_path, changes, passed_over=()):
+def source(folder, files):
+    """Write a data set as the layout of the description leaves it: labels are in ``found``."""
+    placed = {}
+    for name, data in files.items():
+        tree, split, drive, file = name.split("/")
+        label = f"found/0/{split}/{drive}/{file.replace('_label', '')}"
+        placed[label if tree == "gtFine" else name] = data
+    return tiny.write_folder(folder, placed)
+
+
+def problems(tmp_path, changes, passed_over=(), description=DESCRIPTION):
     """The lines of the listing for the tiny data set with ``changes``; a change to ``None`` removes the file."""
     files = {name: data for name, data in (tiny.published() | changes).items() if data is not None}
     seen = Seen()
     for path in passed_over:
         seen.add(path)
     try:
-        check(tiny.write_folder(tmp_path / "raw", files), "the source", seen)
+        check(source(tmp_path / "raw", files), "the source", seen, description)
     except UserError as error:
         return [line.strip() for line in str(error).splitlines()[1:]]
     return []
@@ -41,12 +55,21 @@ def many(count, frame=tiny.jpeg, label=lambda: tiny.png(tiny.ids())):
 
 def test_a_whole_data_set(tmp_path):
     assert problems(tmp_path, {}) == []
+    assert tiny.contents(tmp_path / "raw") == tiny.published()
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["gtFine", "leftImg8bit"]
 
 
-def test_a_test_split_is_optional_and_the_others_are_not(tmp_path):
-    for split, expected in [("test", []), ("val", ["val: no frames"]), ("train", ["train: no frames"])]:
+@pytest.mark.parametrize(
+    ("required", "missing"), [({}, ["train"]), ({"val"}, ["train", "val"]), ({"val", "test"}, ["train", "val", "test"])]
+)
+def test_splits_that_must_have_frames(tmp_path, required, missing):
+    """Train always must: a description cannot say otherwise."""
+    splits = {split: {"required": split in required} for split in ("train", "val", "test")}
+    description = DESCRIPTION.model_validate(DESCRIPTION.model_dump() | {"splits": splits})
+    for split in splits:
         without = {name: None for name in tiny.published() if f"/{split}/" in name}
-        assert problems(tmp_path / split, without) == expected
+        expected = [f"{split}: no frames"] if split in missing else []
+        assert problems(tmp_path / split, without, description=description) == expected
 
 
 # Labels that are written anew
@@ -71,11 +94,13 @@ def test_a_label_that_is_not_8_bit_grey_is_written_anew(tmp_path, data, ids):
 
 def test_labels_written_anew_are_counted(tmp_path):
     labels = many(3, label=lambda: tiny.palette_png(tiny.ids())) | {LABEL: handmade_png.make(tiny.ids() % 4, 2)}
-    root = tiny.write_folder(tmp_path, tiny.published() | labels)
-    assert check(root, "the source", Seen()) == {
+    root = source(tmp_path / "new", tiny.published() | labels)
+    assert check(root, "the source", Seen(), DESCRIPTION) == {
         "the indices of a palette": 3, "the stored values of 1-, 2- or 4-bit grey": 1
     }  # fmt: skip
-    assert check(root, "the source", Seen()) == {}
+    written = source(tmp_path / "again", tiny.contents(root))
+    assert check(written, "the source", Seen(), DESCRIPTION) == {}
+    assert tiny.contents(written) == tiny.contents(root)
 
 
 def test_8_bit_grey_is_kept_byte_for_byte(tmp_path):
@@ -96,8 +121,93 @@ def test_palettes_that_disagree_are_colour_masks(tmp_path):
     [line] = problems(tmp_path / "other", {LABEL: masks([0, 1, 2]), LABEL.replace("1_", "2_"): masks([2, 1, 0])})
     assert line == (
         "gtFine/train/a/000002_label.png: its palette has a different colour for index 0, 2 than the labels before it: "
-        "a colour mask and not ids; save the class id of each pixel instead, as 8-bit grey PNG"
+        "a colour mask and not ids; say `encoding: colours` in the description (fetch.dataset), or save the class id "
+        "of each pixel instead, as 8-bit grey PNG"
     )
+
+
+# Layouts of other data sets
+
+
+def polygons(name="road", size=(8, 6)):
+    points = [[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]]
+    listed = [{"label": name, "polygon": points}]
+    return json.dumps({"imgWidth": size[0], "imgHeight": size[1], "objects": listed}).encode()
+
+
+def frames(*names, suffix=".jpg"):
+    picture = tiny.jpeg() if suffix == ".jpg" else tiny.png(tiny.ids(), "RGB")
+    return {f"leftImg8bit/{name}_image{suffix}": picture for name in names}
+
+
+def filled(value):
+    return np.full((6, 8), value, np.uint8)
+
+
+def run(folder, files, *encodings):
+    """Check train frames by a description with a layout for each encoding; return the ids of each label."""
+    without_val = {"val": {"required": False}}
+    root = tiny.write_folder(folder, files)
+    rewritten = check(root, "the source", Seen(), described(*encodings, splits=without_val))
+    return rewritten, {path.name: set(np.asarray(Image.open(path)).flat) for path in root.glob("gtFine/train/*/*")}
+
+
+def test_each_label_is_read_by_the_encoding_of_its_layout(tmp_path):
+    files = frames("train/a/1", "train/a/2") | frames("train/b/3", "test/c/4", suffix=".png")
+    files |= {
+        "found/0/train/a/1.png": tiny.png(filled(26)),
+        "found/1/train/a/2.png": tiny.png(np.full((6, 8, 3), (70, 130, 180), np.uint8)),
+        "found/2/train/b/3.json": polygons(),
+    }
+    rewritten, labels = run(tmp_path, files, "ids", "colours", "polygons")
+    assert labels == {"1_label.png": {1}, "2_label.png": {2}, "3_label.png": {0}}
+    assert rewritten == {"ids mapped by the description": 1, "the colours of a mask": 1, "polygons": 1}
+    assert not (tmp_path / "found").exists()
+
+
+def test_the_first_layout_that_has_a_label_counts(tmp_path):
+    """That of a later layout is not even read."""
+    files = frames("train/a/1", "train/a/2") | {
+        "found/0/train/a/1.json": polygons("sky"),
+        "found/1/train/a/1.png": b"nothing",
+        "found/1/train/a/2.png": tiny.png(filled(255)),
+    }
+    rewritten, labels = run(tmp_path, files, "polygons", "ids")
+    assert labels == {"1_label.png": {2}, "2_label.png": {255}}
+    assert rewritten == {"polygons": 1}
+    assert not (tmp_path / "found").exists()
+
+
+def test_problems_of_other_encodings_are_named_by_the_path_in_data_raw(tmp_path):
+    files = frames("train/a/1", "train/a/2", "train/a/3") | {
+        "found/0/train/a/1.json": polygons("truck"),
+        "found/0/train/a/2.json": polygons(size=(8, 7)),
+        "found/0/train/a/3.json": b"<html>",
+        "found/0/train/a/4.json": polygons(),
+    }
+    with pytest.raises(UserError) as error:
+        run(tmp_path, files, "polygons")
+    assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
+        "gtFine/train/a/4_label.png: no frame for this label",
+        "gtFine/train/a/1_label.png: names that the description (fetch.dataset) does not know: 'truck'; give each to a "
+        "class or to void there, or correct the labels",
+        "gtFine/train/a/2_label.png: 8×7 pixels; its frame has 8×6",
+        "gtFine/train/a/3_label.png: a web page, not polygons in JSON; log in to its site, and download it again",
+    ]
+
+
+def test_a_frame_that_is_a_png_is_named_by_its_own_path(tmp_path):
+    files = frames("train/a/1", "train/a/2") | {
+        "leftImg8bit/train/a/3_image.png": tiny.png(tiny.ids(), "RGBA"),
+        "found/0/train/a/1.json": polygons(),
+        "found/0/train/a/3.json": polygons(),
+    }
+    with pytest.raises(UserError) as error:
+        run(tmp_path, files, "polygons")
+    assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
+        "leftImg8bit/train/a/2_image.jpg: no label gtFine/train/a/2_label.png",
+        "leftImg8bit/train/a/3_image.png: RGB or grey of 8 bits was expected; its mode is RGBA; save it as RGB",
+    ]
 
 
 # Single problems
@@ -108,7 +218,10 @@ def test_values_next_to_the_valid_ones(tmp_path, value):
     label = tiny.ids()
     label[-1, -1] = value
     [problem] = problems(tmp_path, {LABEL: tiny.png(label)})
-    assert problem.endswith(f"it also has {value}; if it is void, set it to 255")
+    assert problem == (
+        f"{LABEL}: ids that the description (fetch.dataset) does not know: {value}; give each to a class or to void "
+        "there, or correct the labels"
+    )
 
 
 def test_a_truncated_label_and_a_frame_that_is_a_png(tmp_path):
@@ -180,7 +293,10 @@ def changed(array, value):
             many(6, frame=lambda: tiny.png(tiny.ids())),
             "6 of 11 frames: a PNG, not a JPEG; save it as JPEG; a different",
         ),
-        (many(6, frame=lambda: tiny.jpeg(mode="CMYK")), "6 of 11 frames are neither RGB nor grey: mode CMYK; save it"),
+        (
+            many(6, frame=lambda: tiny.jpeg(mode="CMYK")),
+            "6 of 11 frames are neither RGB nor grey of 8 bits: mode CMYK; save",
+        ),
         (many(6, frame=lambda: tiny.jpeg()[:-20]), "6 of 11 frames: unreadable (image file is truncated"),
         (many(6, label=lambda: tiny.png(tiny.ids(), "RGB")), "6 of 10 labels are colour masks and not ids (mode RGB);"),
         (
@@ -189,7 +305,7 @@ def changed(array, value):
         ),
         (
             many(6, label=lambda: tiny.png(changed(tiny.ids(), 7))),
-            "7 occurs in 6 of 10 labels; if it is void, set it to",
+            "6 of 10 labels have ids that the description (fetch.dataset) does not know: 7; give each to a class or to",
         ),
         (
             many(6, label=lambda: tiny.png(tiny.ids(size=(9, 6)))),
@@ -218,34 +334,42 @@ def test_missing_labels_and_frames_take_one_line_each(tmp_path):
 def test_labels_of_a_different_name_are_named_instead_of_the_missing_ones(tmp_path):
     without = {name: None for name in tiny.published() if name.startswith("gtFine")}
     assert problems(tmp_path, without, ["gtFine/train/a/000001_mask.png"] * 4) == [
-        "train and val: 4 of 4 frames have no label NAME_label.png; 4 files look like labels of a different name, "
-        "for example gtFine/train/a/000001_mask.png; rename them if they are ids"
+        "train and val: 4 of 4 frames have no label; 4 files look like labels of a different name, for example "
+        "gtFine/train/a/000001_mask.png; rename them as gtFine/{split}/{drive}/{frame}_label.png if they are such "
+        "labels, or add their layout to the description (fetch.dataset)"
     ]
 
 
-def test_different_values_are_counted(tmp_path):
-    labels = {f"gtFine/train/m/{number:06}_label.png": tiny.ids() for number in range(5)}
+def test_all_unknown_ids_are_named_with_the_number_of_labels_of_each(tmp_path):
+    labels = {f"gtFine/train/m/{number:06}_label.png": tiny.ids() for number in range(45)}
     for number, label in enumerate(labels.values()):
         label[-1, -2:] = 20 + number, 30
-    files = many(5) | {name: tiny.png(label) for name, label in labels.items()}
-    [line] = problems(tmp_path, files)
+    [line] = problems(tmp_path, many(45) | {name: tiny.png(label) for name, label in labels.items()})
     assert line.startswith(
-        "5 of 9 labels have values that are no class ids: 30 (5), 20 (1), 21 (1), 22 (1), 23 (1), 1 more; "
-        "if one of them is void, set it to 255; the first: "
+        "45 of 49 labels have ids that the description (fetch.dataset) does not know: 30 (45), 20 (1), 21 (1), 22 (1), "
     )
+    assert ", 59 (1), 5 more; give each to a class or to void there, or correct the labels; the first: " in line
+    assert line.count("(1)") == 39
 
 
-def test_the_listing_is_cut(tmp_path):
-    """Each of 23 labels has a different wrong value, which is a kind of its own."""
-    labels = {f"gtFine/train/m/{number:06}_label.png": changed(tiny.ids(), 20 + number) for number in range(23)}
-    lines = problems(tmp_path, many(23) | {name: tiny.png(label) for name, label in labels.items()})
+def test_the_most_frequent_details_are_named():
+    kind = Kind("", "{count} of {labels} labels: {detail}")
+    found = [Problem(kind, "file", tuple(map(str, range(number, 7)))) for number in range(7)]
+    [line] = listing(found, labels=1000).splitlines()
+    assert line == "  7 of 1,000 labels: 6 (7), 5 (6), 4 (5), 3 (4), 2 (3), 2 more; the first: file"
+
+
+def test_the_listing_is_cut():
+    found = [Problem(Kind(f"wrong in way {number}", ""), "file") for number in range(23)]
+    lines = listing(found).splitlines()
     assert len(lines) == 21
-    assert lines[-1] == "… and 3 more"
+    assert lines[19:] == ["  file: wrong in way 19", "  … and 3 more"]
 
 
 def test_the_number_of_problems_counts_each_file(tmp_path):
+    root = source(tmp_path, many(7, frame=lambda: b"") | tiny.published())
     with pytest.raises(UserError, match="the source: 7 problems in the data set "):
-        check(tiny.write_folder(tmp_path, many(7, frame=lambda: b"") | tiny.published()), "the source", Seen())
+        check(root, "the source", Seen(), DESCRIPTION)
 
 
 def test_a_failed_check_names_files_relative_to_the_data_set(tmp_path):

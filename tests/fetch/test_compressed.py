@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from segcore.fetch import archive, members
+from segcore.fetch import archive
+from segcore.fetch.members import Limits
 from segcore.runtime.errors import UserError
 from tests.support import tiny
 
+LIMITS = Limits()
 FILES = {"top/a.txt": b"first", "top/deep/b.bin": bytes(range(256)) * 300, "c": b""}
 COMPRESS = (gzip.compress, lzma.compress, bz2.compress)
 
@@ -22,15 +24,15 @@ def packed(folder: Path, compress: Callable[[bytes], bytes]) -> Path:
     return folder / "x"
 
 
-def unpack(path: Path, place: archive.Place = Path) -> dict[str, bytes]:
+def unpack(path: Path, place: archive.Place = Path, limits: Limits = LIMITS) -> dict[str, bytes]:
     root = path.parent / "root"
-    archive.unpack(path, root, place)
+    archive.unpack(path, root, place, limits)
     return tiny.contents(root)
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(UserError) as error:
-        unpack(path)
+        unpack(path, limits=limits)
     return str(error.value).removeprefix(f"{path}: ")
 
 
@@ -94,10 +96,8 @@ def test_xz_that_needs_much_memory_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("compress", COMPRESS)
-def test_zeros_without_end_behind_the_last_member(tmp_path, compress, monkeypatch):
+def test_zeros_without_end_behind_the_last_member(tmp_path, compress):
     path = packed(tmp_path, compress)
     path.write_bytes(path.read_bytes() + compress(bytes(5_000_000)))
     assert unpack(path, lambda name: Path("before", name))
-    monkeypatch.setattr(members, "MAX_TOTAL", 200_000)
-    monkeypatch.setattr(members, "MAX_MEMBERS", 10)
-    assert refusal(path).startswith("refused: more than 200,000 bytes unpacked")
+    assert refusal(path, Limits(members=10, total=200_000)).startswith("refused: more than 200,000 bytes unpacked")

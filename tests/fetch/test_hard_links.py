@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from segcore.fetch import archive, members
+from segcore.fetch import archive
+from segcore.fetch.members import Limits
 from segcore.runtime.errors import UserError
 from tests.support import tiny
 
+LIMITS = Limits()
 LABELS = {f"gtFine/train/0/{number}_inst_label.png": bytes([number]) * 1000 for number in range(5)}
 
 
@@ -28,16 +30,16 @@ def write(path: Path, *entries: tuple[str, bytes | str]) -> Path:
     return path
 
 
-def unpack(path: Path, place: archive.Place = Path) -> dict[str, bytes]:
+def unpack(path: Path, place: archive.Place = Path, limits: Limits = LIMITS) -> dict[str, bytes]:
     root = path.parent / "root"
-    archive.unpack(path, root, place)
+    archive.unpack(path, root, place, limits)
     assert all(file.stat().st_nlink == 1 for file in root.rglob("*") if file.is_file())
     return tiny.contents(root)
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(UserError) as error:
-        unpack(path)
+        unpack(path, limits=limits)
     return str(error.value)
 
 
@@ -107,7 +109,7 @@ def test_any_other_link_is_refused(tmp_path, target, reason, place):
     (tmp_path / "canary").write_text("outside")
     path = write(tmp_path / "x", ("folder/earlier", b"1"), ("earlier", b"1"), ("link", target), ("later", b"2"))
     with pytest.raises(UserError) as error:
-        archive.unpack(path, tmp_path / "root", place)
+        archive.unpack(path, tmp_path / "root", place, LIMITS)
     assert str(error.value).startswith(f"{path}: refused: ")
     assert reason in str(error.value)
 
@@ -122,12 +124,10 @@ def test_a_link_to_a_symbolic_link_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("place", [Path, only(*(str(number) for number in range(9)))])
-def test_links_count_as_bytes_unpacked(tmp_path, monkeypatch, place):
+def test_links_count_as_bytes_unpacked(tmp_path, place):
     path = write(tmp_path / "x", ("a", bytes(1000)), *((str(number), "a") for number in range(9)))
-    monkeypatch.setattr(members, "MAX_TOTAL", 10_000)
-    assert len(unpack(path, lambda name: place(name) and Path("enough", name))) >= 9
-    monkeypatch.setattr(members, "MAX_TOTAL", 9_999)
-    assert "more than 9,999 bytes unpacked" in refusal(path)
+    assert len(unpack(path, lambda name: place(name) and Path("enough", name), Limits(total=10_000))) >= 9
+    assert "more than 9,999 bytes unpacked" in refusal(path, Limits(total=9_999))
 
 
 def test_memory_does_not_grow_with_what_is_linked_to(tmp_path):
@@ -140,5 +140,5 @@ def test_memory_does_not_grow_with_what_is_linked_to(tmp_path):
 
 
 def unpack_to(path: Path, place: archive.Place) -> list[Path]:
-    archive.unpack(path, path.parent / "root", place)
+    archive.unpack(path, path.parent / "root", place, LIMITS)
     return [file for file in (path.parent / "root").iterdir() if file.stat().st_size == 30_000_000]

@@ -23,21 +23,27 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import mutations
-from segcore.fetch import archive, members
+from segcore.fetch import archive
 from segcore.fetch.check import check
-from segcore.fetch.layouts import Seen
+from segcore.fetch.layouts import LayoutMapper, Seen
+from segcore.fetch.members import Limits
 from segcore.files import images
+from segcore.files.description import SETS
 from segcore.runtime.errors import UserError
 from stages import fetch
 from tests.support import tiny
+from tests.support.idd_lite import DESCRIPTION
 from tests.support.running import ROOT
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"MAX_MEMBERS": 200, "MAX_TOTAL": 1 << 20, "MAX_FILE": 1 << 18}
+SMALL = Limits(members=200, total=1 << 20)
 REPEATABLE = {"derandomize": True, "database": None, "deadline": None}
 FRAME = "leftImg8bit/train/a/000001_image.jpg"
-LABEL = "gtFine/train/a/000001_label.png"
+LABEL = "found/0/train/a/000001.png"
+
+_mapper = LayoutMapper(DESCRIPTION, "the source")
+PLACED = {str(_mapper.place(path)): data for path, data in tiny.published().items()}
 
 seeds = st.integers(0, 2**32)
 letters = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)  # surrogates and NUL, too
@@ -63,20 +69,19 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 def fetched(folder: Path, name: str, data: bytes) -> bool:
     """Run the stage in ``folder`` on an archive: whatever is in it, only data/raw may change, and only as a whole."""
     (folder / name).write_bytes(data)
-    (folder / "params.yaml").write_text(f"fetch: {{source: {name}}}\n")
     before = snapshot(folder)
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        for bound, value in SMALL.items():
-            patch.setattr(members, bound, value)
+    section = fetch.FetchParams(dataset=str(ROOT / SETS / "idd_lite.yaml"), source=name)
+    with contextlib.chdir(folder):
         try:
-            fetch.main()
+            fetch.bring(section, DESCRIPTION, SMALL)
         except (UserError, OSError):
             assert snapshot(folder) == before
             return False
     after = snapshot(folder)
     assert elsewhere(after) == elsewhere(before)
-    made = [data for name, data in after.items() if name.startswith("workspace/data/raw/") and data is not None]
-    assert 0 < sum(map(len, made)) <= SMALL["MAX_TOTAL"]
+    raw = {name: data for name, data in after.items() if name.startswith("workspace/data/raw/") and data is not None}
+    assert raw.pop("workspace/data/raw/dataset.json")
+    assert 0 < sum(map(len, raw.values())) <= SMALL.total
     return True
 
 
@@ -134,11 +139,20 @@ def test_bytes_that_are_no_archive(folder, magic, data):
 
 
 def unpacked(folder: Path, data: bytes) -> bool:
-    """Unpack an archive, all of it, to ``out`` below the folder, where all that is new has to be."""
-    (folder / "x").write_bytes(data)
+    """Unpack an archive, all of it, to ``out`` below the folder, where all that is new has to be.
+
+    Then unpack it again as a file in a folder.
+    """
+
+    def inside(name: str) -> Path | None:
+        return Path("in", name) if name != "x" else None
+
+    tiny.write_folder(folder, {"x": data, "in/x": data})
     before = snapshot(folder)
     with contextlib.suppress(UserError, OSError):
-        archive.unpack(folder / "x", folder / "out", Path)
+        archive.unpack(folder / "x", folder / "out", Path, Limits())
+    with contextlib.suppress(UserError, OSError):
+        archive.copy_folder(folder / "in", folder / "out", inside, Limits(), lambda path: False)
     after = snapshot(folder)
     new = after.keys() - before.keys()
     assert {name: after[name] for name in before} == before
@@ -190,18 +204,20 @@ pngs = st.builds(raw_png, sizes, sizes, st.sampled_from([0, 1, 2, 4, 8, 16, 255]
 @given(seeds.map(damaged) | pngs | st.binary(max_size=200))
 def test_pictures_of_any_bytes(folder, data):
     (folder / "picture").write_bytes(data)
+    (folder / "picture.png").write_bytes(data)
     with contextlib.suppress(UserError):
-        assert images.read_labels(folder / "picture", (8, 6)).shape == (6, 8)
-    with contextlib.suppress(UserError):
-        assert images.read_image(folder / "picture").mode == "RGB"
+        assert images.read_labels(folder / "picture", (8, 6), 7).shape == (6, 8)
+    for name in ("picture", "picture.png"):
+        with contextlib.suppress(UserError):
+            assert images.read_image(folder / name).mode == "RGB"
 
 
 @settings(max_examples=60, **REPEATABLE)
 @given(seeds.map(damaged) | pngs, st.sampled_from([FRAME, LABEL]))
 def test_the_check_of_a_data_set_with_any_picture(folder, data, name):
-    raw = tiny.write_folder(folder / "checked", tiny.published() | {name: data})
+    raw = tiny.write_folder(folder / "checked", PLACED | {name: data})
     with contextlib.suppress(UserError):
-        check(raw, "the source", Seen())
+        check(raw, "the source", Seen(), DESCRIPTION)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +234,7 @@ def test_the_check_of_a_data_set_with_any_picture(folder, data, name):
 def test_a_label_that_is_refused(tmp_path, data, reason):
     (tmp_path / "label.png").write_bytes(data)
     with pytest.raises(UserError) as caught:
-        images.read_labels(tmp_path / "label.png", (8, 6))
+        images.read_labels(tmp_path / "label.png", (8, 6), 7)
     assert reason in str(caught.value)
 
 

@@ -1,25 +1,30 @@
 """The place of each file of the known layouts, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from segcore.fetch.layouts import LayoutMapper
+from segcore.files.description import SETS, Description, read_description
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import DESCRIPTION
+from tests.support.running import ROOT
 
 
-def mapped(*paths):
-    mapper = LayoutMapper("source")
+def mapped(*paths, description=DESCRIPTION, sets=ROOT / SETS):
+    mapper = LayoutMapper(description, "source", sets)
     return mapper, [mapper.place(path) for path in paths]
 
 
-def places(*paths):
-    return mapped(*paths)[1]
+def places(*paths, **options):
+    return mapped(*paths, **options)[1]
 
 
-def refusal(*paths):
+def refusal(*paths, **options):
     with pytest.raises(UserError) as error:
-        mapped(*paths)[0].finish()
+        mapped(*paths, **options)[0].finish()
     assert str(error.value).startswith("source: ")
     return str(error.value).removeprefix("source: ")
 
@@ -29,22 +34,22 @@ def refusal(*paths):
     ("path", "place"),
     [
         ("leftImg8bit/test/7/01_image.jpg", "leftImg8bit/test/7/01_image.jpg"),
-        ("gtFine/val/7/01_label.png", "gtFine/val/7/01_label.png"),
+        ("gtFine/val/7/01_label.png", "found/0/val/7/01.png"),
         ("images/train/7/01_image.jpg", "leftImg8bit/train/7/01_image.jpg"),
         ("images/train/7/01.jpg", "leftImg8bit/train/7/01_image.jpg"),
         ("images/train/01.jpg", "leftImg8bit/train/train/01_image.jpg"),
         ("images/val/01_image.jpg", "leftImg8bit/val/val/01_image.jpg"),
-        ("labels/train/7/01_label.png", "gtFine/train/7/01_label.png"),
-        ("labels/val/7/01.png", "gtFine/val/7/01_label.png"),
-        ("labels/val/01.png", "gtFine/val/val/01_label.png"),
-        ("annotation/train/7/01_label.png", "gtFine/train/7/01_label.png"),
-        ("annotations/val/01.png", "gtFine/val/val/01_label.png"),
+        ("labels/train/7/01_label.png", "found/1/train/7/01.png"),
+        ("labels/val/7/01.png", "found/1/val/7/01.png"),
+        ("labels/val/01.png", "found/2/val/val/01.png"),
+        ("annotation/train/7/01_label.png", "found/1/train/7/01.png"),
+        ("annotations/val/01.png", "found/2/val/val/01.png"),
         ("Image/train/7/01_image.jpg", "leftImg8bit/train/7/01_image.jpg"),
-        ("label/train/7/01_label.png", "gtFine/train/7/01_label.png"),
+        ("label/train/7/01_label.png", "found/1/train/7/01.png"),
         ("Images/Val/01.JPG", "leftImg8bit/val/val/01_image.jpg"),
-        ("LABELS/VAL/01_Label.PNG", "gtFine/val/val/01_label.png"),
+        ("LABELS/VAL/01_Label.PNG", "found/2/val/val/01.png"),
         ("leftimg8bit/TEST/7/01_image.jpeg", "leftImg8bit/test/7/01_image.jpg"),
-        ("GTFINE/train/Seven/01_label.png", "gtFine/train/Seven/01_label.png"),
+        ("GTFINE/train/Seven/01_label.png", "found/0/train/Seven/01.png"),
     ],
 )
 def test_place_of_a_picture(top, path, place):
@@ -59,9 +64,10 @@ def test_place_of_a_picture(top, path, place):
         "gtFine/train/7/01_polygons.json",
         "gtFine/test/7/01_label.png",
         "gtFine/train/7/01_gtFine_labellevel1Ids.png",
-        "labels/train/7/01_gtFine_labellevel1Ids.png",
         "gtFine/train/01_label.png",
         "labels/train/7/01_inst_label.png",
+        "labels/train/7/01_INST_LABEL.PNG",
+        "labels/train/7/01_label.json",
         "__MACOSX/idd20k_lite/leftImg8bit/train/7/._01_image.jpg",
         "idd20k_lite/leftImg8bit/train/7/._01_image.jpg",
         "idd20k_lite/.trash/leftImg8bit/train/7/01_image.jpg",
@@ -85,17 +91,25 @@ def test_what_no_stage_reads_has_no_place(path):
         "leftImg8bit/test/7/0,1_image.jpg",
         "leftImg8bit/test/7/0\\1_image.jpg",
         "leftImg8bit/test/7/\udce9_image.jpg",
+        f"leftImg8bit/test/7/{'n' * 250}_image.jpg",
         "images/val/01.png",
         "Image/VAL/01.tiff",
     ],
 )
 def test_a_frame_with_an_unknown_name_is_an_error(path, top):
-    expected = f"{top + path!r}: in IDD-Lite a frame is a JPEG named DRIVE/NAME_image.jpg, of letters, digits, spaces"
+    patterns = {
+        "leftImg8bit": "leftImg8bit/{split}/{drive}/{frame}_image.{jpg|jpeg}",
+        "images": "{images|image}/{split}/{drive}/{frame}{_image|}.{jpg|jpeg} or "
+        "{images|image}/{split}/{frame}{_image|}.{jpg|jpeg}",
+    }
+    pattern = patterns["leftImg8bit" if path.startswith("left") else "images"]
+    expected = f"{top + path!r}: in IDD-Lite an image is named {pattern}, of letters, digits, spaces and the signs"
     assert refusal(top + path).startswith(expected)
+    assert refusal(top + path).endswith("; rename it, remove it, or add its name to `ignore` of the description")
     tree, split = path.split("/")[:2]
     frame = f"{top}{tree}/{split}/8/02_image.jpg"
     assert refusal(frame, top + path).startswith(expected)
-    assert refusal(top + path, frame, top + path).startswith(f"{top + path!r} and 1 more: in IDD-Lite a frame is")
+    assert refusal(top + path, frame, top + path).startswith(f"{top + path!r} and 1 more: in IDD-Lite an image")
 
 
 def test_pictures_beside_the_data_set_are_no_frames():
@@ -118,8 +132,9 @@ def test_two_files_for_one_place():
 def test_a_source_without_idd_lite_is_an_error_that_says_what_is_in_it():
     said = refusal("photos/2019/sea.jpg", "photos/2019/hill.jpg", "notes.txt")
     assert said == (
-        "no IDD-Lite in it; leftImg8bit/{train,val,test} and gtFine/{train,val} were expected, both in the same "
-        "folder, or a different layout of docs/your-data.md; it has: notes.txt, photos/2019"
+        "no IDD-Lite in it; leftImg8bit/{split}/{drive}/{frame}_image.{jpg|jpeg} and "
+        "gtFine/{split}/{drive}/{frame}_label.png were expected, both in the same folder, or a different layout of the "
+        "description; it has: notes.txt, photos/2019"
     )
     assert refusal().endswith("it has: no files")
     assert refusal(*(f"{number}/x" for number in range(50))).count(", ") < 12
@@ -142,18 +157,144 @@ def test_two_data_sets_are_not_mixed(first, second):
         assert refusal(*paths) == f"more than one data set in it: {trees[0]}, {trees[1]}; keep one of them"
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("IDD_Segmentation/leftImg8bit/train/0/005506_leftImg8bit.png", "IDD Segmentation"),
-        ("idd20kII/leftImg8bit/val/201/frame0029_leftImg8bit.jpg", "IDD Segmentation"),
-        ("images/train/005506_leftImg8bit.jpg", "IDD Segmentation"),
-        ("leftImg8bit/val/frankfurt/frankfurt_000000_000294_leftImg8bit.png", "Cityscapes"),
+FULL = {
+    "layouts": [
+        {
+            "images": "leftImg8bit/{split}/{drive}/{frame}_leftImg8bit.{png|jpg}",
+            "labels": "gtFine/{split}/{drive}/{frame}_gtFine_levelIds.png",
+        },
+        {
+            "images": "leftImg8bit/{split}/{drive}/{frame}_leftImg8bit.{png|jpg}",
+            "labels": "gtFine/{split}/{drive}/{frame}_gtFine_polygons.json",
+            "encoding": "polygons",
+        },
     ],
+    "parts": ["Part_I", "partII"],
+    "ignore": ["*_Color.png", "*.txt"],
+    "splits": {"train": {"folders": ["train", "Training"]}, "val": {"folders": ["dev"]}},
+}
+PARTS = {
+    "x/Part_I/leftImg8bit/Train/0/1_leftImg8bit.png": "leftImg8bit/train/0/1_image.png",
+    "x/partII/leftImg8bit/TRAINING/1/1_leftImg8bit.jpg": "leftImg8bit/train/1/1_image.jpg",
+    "x/partII/leftImg8bit/dev/2/1_leftImg8bit.jpg": "leftImg8bit/val/2/1_image.jpg",
+    "x/PART_I/gtFine/train/0/1_gtFine_polygons.json": "found/1/train/0/1.json",
+    "x/Part_I/gtFine/train/0/1_gtFine_levelIds.png": "found/0/train/0/1.png",
+    "x/partII/gtFine/dev/2/1_gtFine_polygons.json": "found/1/val/2/1.json",
+    "x/partII/gtFine/test/3/1_gtFine_polygons.json": None,
+    "x/partII/gtFine/dev/2/1_gtFine_color.png": None,
+    "x/partII/gtFine/val/2/1_gtFine_polygons.json": None,
+}
+
+
+def described(changes):
+    """A description with other values than IDD-Lite's, as a YAML file would have them."""
+    names = {name: each | {"names": [name]} for name, each in DESCRIPTION.model_dump()["classes"].items()}
+    return Description.model_validate(DESCRIPTION.model_dump() | {"name": "Full", "classes": names} | changes)
+
+
+def test_parts_are_one_set_and_layouts_have_ranks():
+    mapper, found = mapped(*PARTS, description=described(FULL))
+    mapper.finish()
+    assert found == [place and Path(place) for place in PARTS.values()]
+    assert mapper.passed_over.count == 0  # neither what is ignored, nor labels of test
+
+
+def test_a_pattern_of_several_layouts_is_named_once():
+    first = next(iter(PARTS))
+    said = refusal(first, "x/partII/leftImg8bit/test/1/1.png", description=described(FULL))
+    assert said.count("in Full an image is named leftImg8bit/{split}/{drive}/{frame}_leftImg8bit.{png|jpg}, of") == 1
+    assert said.count("{split}") == 1
+
+
+def test_a_part_beside_a_different_folder_is_a_second_set():
+    first, second, *_ = PARTS
+    said = refusal(first, second.replace("partII", "part3"), description=described(FULL))
+    assert said == "more than one data set in it: x/Part_I/leftImg8bit, x/part3/leftImg8bit; keep one of them"
+    assert "more than one data set" in refusal(first, second, description=described(FULL | {"parts": []}))
+
+
+def test_the_same_frame_in_two_parts_or_with_two_suffixes():
+    first = next(iter(PARTS))
+    for second in (first.replace("Part_I", "partII"), first.replace(".png", ".jpg")):
+        said = refusal(first, second, description=described(FULL))
+        assert said.startswith(f"{second}: a second file for leftImg8bit/train/0/1_image.")
+
+
+@pytest.mark.parametrize("path", ["train/images/a_1.jpg", "images/train_a_1.jpg", "train/a/1.jpg", "a/train/1/x.jpg"])
+def test_splits_and_drives_anywhere_in_a_pattern(path):
+    patterns = {
+        "train/images/a_1.jpg": "{split}/images/{drive}_{frame}.jpg",
+        "images/train_a_1.jpg": "images/{split}_{drive}_{frame}.jpg",
+        "train/a/1.jpg": "{split}/{drive}/{frame}.jpg",
+        "a/train/1/x.jpg": "{drive}/{split}/{frame}/x.jpg",
+    }
+    labels = patterns[path].replace("images", "labels").replace(".jpg", ".png")
+    description = described({"layouts": [{"images": patterns[path], "labels": labels}]})
+    label = path.replace("images", "labels").replace(".jpg", ".png")
+    mapper, found = mapped(f"top/{path}", f"top/{label}", description=description)
+    mapper.finish()
+    assert found == [Path("leftImg8bit/train/a/1_image.jpg"), Path("found/0/train/a/1.png")]
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """A folder of descriptions: IDD-Lite's, one of a different layout, and one that cannot be read."""
+    (tmp_path / "lite.yaml").write_text((ROOT / SETS / "idd_lite.yaml").read_text())
+    (tmp_path / "full.yaml").write_text(yaml.safe_dump(described(FULL).model_dump(mode="json"), sort_keys=False))
+    (tmp_path / "broken.yaml").write_text("name: [")
+    (tmp_path / "folder.yaml").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["Part_I/leftImg8bit/train/0/005506_leftImg8bit.png", "leftImg8bit/train/frankfurt/frankfurt_0_2_leftImg8bit.jpg"],
 )
-def test_a_different_data_set_is_named(path, name):
-    said = refusal("gtFine/train/0/005506_gtFine_polygons.json", path)
-    assert said == f"{path!r}: named as the frames of {name}, which is not read yet; IDD-Lite is a different download"
+def test_a_description_that_fits_is_named(sets, path):
+    said = refusal("gtFine/train/0/005506_gtFine_polygons.json", path, sets=sets)
+    assert said == (
+        f"{path!r}: not named as an image of IDD-Lite; {sets}/full.yaml reads such names: set fetch.dataset to it"
+    )
+
+
+def test_a_description_that_fits_where_nothing_does(sets):
+    path = "x/images/train/7/01.jpg"
+    said = refusal("notes.png", path, "x/labels/train/7/01.png", description=described(FULL), sets=sets)
+    assert (
+        said == f"{path!r}: not named as an image of Full; {sets}/lite.yaml reads such names: set fetch.dataset to it"
+    )
+
+
+def test_several_descriptions_that_fit(sets):
+    (sets / "more.yaml").write_text((sets / "full.yaml").read_text().replace("Full", "More"))
+    said = refusal("leftImg8bit/train/0/1_leftImg8bit.png", sets=sets)
+    assert said.endswith(f"; {sets}/full.yaml, {sets}/more.yaml read such names: set fetch.dataset to one of them")
+
+
+def test_pictures_beside_a_data_set_that_fit_a_different_description(sets):
+    beside = "docs/images/train/1.jpg"
+    for paths in [(*PARTS, beside), (beside, *PARTS)]:
+        mapped(*paths, description=described(FULL), sets=sets)[0].finish()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / SETS).glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_descriptions_of_this_repository_place_what_their_layouts_name(path):
+    """No glob to ignore hides an image or a label that a layout reads."""
+    description = read_description(path)
+    for rank, layout in enumerate(description.layouts):
+        image, label = map(example, (layout.images, layout.labels))
+        drive = "a" if "{drive}" in layout.images else "train"
+        assert places(image, label, description=description) == [
+            Path(f"leftImg8bit/train/{drive}/1_image{Path(image).suffix}"),
+            Path(f"found/{rank}/train/{drive}/1{Path(label).suffix}"),
+        ]
+
+
+def example(pattern):
+    """A path that fits a pattern: the first of the alternatives, and its own name for each placeholder."""
+    for text, value in (("{split}", "train"), ("{drive}", "a"), ("{frame}", "1")):
+        pattern = pattern.replace(text, value)
+    return re.sub(r"\{([^|]*)\|[^}]*\}", r"\1", pattern)
 
 
 def test_label_like_files_that_are_passed_over():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from segcore.fetch import archive
+from segcore.fetch.members import Limits
 from segcore.runtime.errors import UserError
 from tests.support import tiny
 
@@ -23,9 +24,8 @@ def write(path: Path, names: list[str], system: int) -> Path:
 
 
 def unpack(tmp_path: Path, names: list[str], system: int) -> list[str]:
-    archive.unpack(
-        write(tmp_path / "x.zip", names, system), tmp_path / "root", lambda name: Path(name.replace("\\", "|"))
-    )
+    path = write(tmp_path / "x.zip", names, system)
+    archive.unpack(path, tmp_path / "root", lambda name: Path(name.replace("\\", "|")), Limits())
     return sorted(tiny.contents(tmp_path / "root"))
 
 

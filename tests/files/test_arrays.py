@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import mutations
-from segcore.dataset.classes import CLASSES
 from segcore.files import arrays
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES
 
 REPEATABLE = {"derandomize": True, "database": None, "deadline": None}
 
@@ -77,16 +77,19 @@ def test_an_npz_file_is_refused(tmp_path):
         arrays.load_images("val", tmp_path)
 
 
-def test_labels_that_are_no_class_id(tmp_path):
+@pytest.mark.parametrize("classes", [2, 3, 7, 64])
+def test_labels_that_are_no_class_id(tmp_path, classes):
     np.save(tmp_path / "val_images.npy", np.zeros((2, 6, 8, 3), np.uint8))
     labels = np.zeros((2, 6, 8), np.uint8)
-    labels[0, 0, 0], labels[1, 5, 7] = 255, 6
+    labels[0, 0, 0], labels[1, 5, 7] = 255, classes - 1
     np.save(tmp_path / "val_labels.npy", labels)
-    arrays.load_labelled("val", tmp_path)
-    labels[1, 5, 7] = 7
+    arrays.load_labelled("val", classes, tmp_path)
+    labels[1, 5, 7] = classes
     np.save(tmp_path / "val_labels.npy", labels)
-    with pytest.raises(UserError, match="val labels have values that are no class id; run `dvc repro preprocess`"):
-        arrays.load_labelled("val", tmp_path)
+    with pytest.raises(
+        UserError, match=f"val labels have values that are no id of the {classes} classes; run `dvc repro preprocess`"
+    ):
+        arrays.load_labelled("val", classes, tmp_path)
 
 
 # The table of frames, and statistics
@@ -105,6 +108,14 @@ def test_the_table_and_statistics_of_any_bytes(folder, rows, stats):
         arrays.read_rows("val", folder)
     with contextlib.suppress(UserError):
         assert np.isfinite(arrays.read_stats(folder).mean).all()
+
+
+@pytest.mark.parametrize("classes", [CLASSES, ["street", "anything else", "a"]])
+def test_the_classes_are_those_of_the_shares_in_order(tmp_path, classes):
+    stats = arrays.Stats(mean=[0.5] * 3, std=[0.3] * 3, share=dict.fromkeys(classes, 0.1), void_share=0.3)
+    arrays.write_stats(tmp_path / "stats.json", stats)
+    assert arrays.read_stats(tmp_path) == stats
+    assert arrays.read_stats(tmp_path).classes == classes
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,8 @@ def test_rows_with_wrong_names_or_sizes(tmp_path, row, reason):
     "text",
     [
         "[" * 100_000, "[]", "null", "\xff", STATS.replace("0.5", "NaN", 1), STATS.replace("0.5", '"a"', 1),
-        STATS.replace("0.5, ", "", 1), STATS.replace("0.1", "-1", 1), STATS.replace("sky", "sea"),
+        STATS.replace("0.5, ", "", 1), STATS.replace("0.1", "-1", 1),
+        json.dumps(json.loads(STATS) | {"share": {}}),
     ],
 )  # fmt: skip
 def test_wrong_statistics(tmp_path, text):

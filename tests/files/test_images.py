@@ -1,4 +1,4 @@
-"""Frames and labels as later stages read them: any JPEG in RGB, 8-bit grey PNG only."""
+"""Frames and labels as later stages read them: JPEG and PNG as RGB, and labels as 8-bit grey PNG only."""
 
 import io
 
@@ -18,7 +18,7 @@ def read_jpeg(tmp_path, data):
 
 def read_png(tmp_path, data):
     (tmp_path / "x.png").write_bytes(data)
-    return images.read_labels(tmp_path / "x.png", (8, 6))
+    return images.read_labels(tmp_path / "x.png", (8, 6), 7)
 
 
 def encoded(picture, **options):
@@ -53,6 +53,39 @@ def test_8_bit_grey_is_read(tmp_path, interlaced):
 def test_labels_that_fetch_would_have_written_anew_are_refused(tmp_path, data, stored):
     with pytest.raises(UserError, match=f"grey of 8 bits was expected; it is stored as {stored}; run `dvc repro`"):
         read_png(tmp_path, data)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 19])
+def test_labels_with_more_classes_are_refused(tmp_path, classes):
+    ids = np.arange(48, dtype=np.uint8).reshape(6, 8) % classes
+    ids[0, 0] = 255
+    images.write_labels(tmp_path / "x.png", ids)
+    np.testing.assert_array_equal(images.read_labels(tmp_path / "x.png", (8, 6), classes), ids)
+    with pytest.raises(UserError, match=rf"x\.png: {classes - 1} is no id of the {classes - 1} classes; run `dvc"):
+        images.read_labels(tmp_path / "x.png", (8, 6), classes - 1)
+
+
+def test_a_png_frame_is_read_exactly(tmp_path):
+    frame = np.random.default_rng(0).integers(0, 256, (6, 8, 4), dtype=np.uint8)
+    for stored in (frame[..., :3], frame):  # without and with transparency, which is not used
+        (tmp_path / "x.png").write_bytes(tiny.png(np.ascontiguousarray(stored)))
+        np.testing.assert_array_equal(images.read_image(tmp_path / "x.png"), frame[..., :3])
+
+
+def test_a_png_frame_of_16_bits_grey_is_refused(tmp_path):
+    """Pillow would clip all its values above 255."""
+    (tmp_path / "x.png").write_bytes(tiny.png(np.full((6, 8), 300, np.uint16)))
+    with pytest.raises(UserError, match=r"x\.png: 8 bits per channel were expected; it is stored as I;16B"):
+        images.read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"), [("x.png", tiny.jpeg(), "PNG"), ("x.jpg", tiny.png(tiny.ids()), "JPEG")]
+)
+def test_the_suffix_says_the_format(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"not a {kind} picture"):
+        images.read_image(tmp_path / name)
 
 
 def test_a_grey_frame_is_read_as_rgb(tmp_path):

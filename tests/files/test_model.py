@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from benchmarks.mutations import mutate
-from segcore.dataset.classes import CLASSES
 from segcore.files.model import NotOurs, load_weights, read_record, save_weights
 from segcore.inference.predictor import Predictor
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES
 
 
 def test_tensors_and_record_come_back(tmp_path):
@@ -99,7 +99,7 @@ def test_what_safetensors_allows_and_this_pipeline_does_not_write_is_refused(tmp
 
 
 RECORD = {
-    "classes": list(CLASSES), "input_size": [16, 32], "mean": [0.5] * 3, "std": [0.3] * 3, "precision": "fp32",
+    "classes": CLASSES, "input_size": [16, 32], "mean": [0.5] * 3, "std": [0.3] * 3, "precision": "fp32",
     "params": {"model": {"encoder_only": True}}, "init": None, "versions": {}, "device": "CPU", "threads": 1,
 }  # fmt: skip
 
@@ -109,6 +109,7 @@ RECORD = {
     [
         {"mean": [0.5] * 2}, {"mean": [float("nan")] * 3}, {"mean": "abc"}, {"mean": [[0.5]] * 3}, {"std": None},
         {"mean": [10**400] * 3}, {"std": [float("inf")] * 3}, {"input_size": 3}, {"params": []}, {"classes": "abc"},
+        {"classes": []},
         {"precision": 16}, {"threads": "1"}, {"init": 5},
     ],
 )  # fmt: skip

@@ -52,6 +52,17 @@ def test_the_record_is_that_of_the_export(file):
     assert OnnxModel(file).record == ABOUT
 
 
+@pytest.mark.parametrize("count", [2, 3, 19])
+def test_a_model_of_any_number_of_classes(tmp_path, count):
+    classes = [f"class {i}" for i in range(count)]
+    path, images = tmp_path / "erfnet.onnx", np.random.default_rng(1).integers(0, 256, (1, 45, 64, 3), dtype=np.uint8)
+    path.write_bytes(export_random(classes=classes).SerializeToString())
+    model = OnnxModel(path)
+    assert model.record.classes == classes and len(model.record.colours) == count
+    for found, expected in zip(model.run(images), run(export_random(classes=classes), images), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -60,7 +71,8 @@ def test_the_record_is_that_of_the_export(file):
         (b"\x89PNG\r\n\x1a\n", "not a complete ONNX file"),
         (foreign().SerializeToString(), "ONNX, but not exported by this pipeline"),
         (with_metadata(segcore="").SerializeToString(), "ONNX, but not exported by this pipeline"),
-        (with_metadata(classes='["road"]').SerializeToString(), "made for the classes ['road'], not ['drivable', "),
+        (with_metadata(classes='["road"]').SerializeToString(), "colours: one colour per class was expected"),
+        (with_metadata(classes="[]", colours="[]").SerializeToString(), "classes: list should have at least 1 item"),
         (with_metadata(classes="[" * 10_000).SerializeToString(), "classes: input should be a valid list"),
         (with_metadata(colours="[[1, 2]]").SerializeToString(), "colours"),
         (with_metadata(precision="").SerializeToString(), "precision: missing"),

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segcore.inference.predictor import BATCH_SIZE, Predictor, confidence, to_native
+from segcore.inference.predictor import BATCH_SIZE, Predictor, check_classes, confidence, to_native
 from segcore.network import device
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES, SAMPLE
 from tests.support.tiny_model import SIZE, save_tiny_model, tiny_network
 
 CPU = torch.device("cpu")
@@ -46,6 +47,34 @@ def test_mirrored_scores_are_of_the_mirror_image_and_mirrored_back(predictor, ne
     assert torch.allclose(scores, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("classes", [["road", "car"], ["street", "sidewalk", "anything else"]])
+def test_the_classes_are_those_of_the_record(tmp_path, frames, classes):
+    save_tiny_model(tmp_path / "model", classes=classes)
+    predictor = Predictor(tmp_path / "model", CPU)
+    assert predictor.classes == classes
+    scores = torch.stack(list(predictor.scores(frames[:2])))
+    assert torch.allclose(scores, probabilities(tiny_network(len(classes)), frames[:2]), atol=1e-4)
+
+
+def test_weights_for_a_different_number_of_classes_than_the_record_has_are_refused(tmp_path):
+    save_tiny_model(tmp_path / "model", tiny_network(3).state_dict())
+    with pytest.raises(
+        UserError, match=r"model: its weights are not ERFNet's .*size mismatch.*; run `dvc repro train`"
+    ):
+        Predictor(tmp_path / "model", CPU)
+
+
+@pytest.mark.parametrize("classes", [CLASSES[:6], [*CLASSES, "water"], ["road", *CLASSES[1:]], CLASSES[::-1]])
+def test_a_model_of_different_classes_cannot_be_scored(tmp_path, classes):
+    check_classes(tmp_path / "model", CLASSES, SAMPLE)
+    with pytest.raises(UserError) as caught:
+        check_classes(tmp_path / "model", classes, SAMPLE)
+    assert str(caught.value) == (
+        f"{tmp_path / 'model'}: the model predicts {', '.join(classes)}, and the classes of the built-in sample are "
+        f"{', '.join(CLASSES)}. It cannot be scored on a data set with different classes; run `dvc repro`"
+    )
+
+
 @pytest.mark.parametrize("count", [0, 1, BATCH_SIZE, BATCH_SIZE + 1])
 def test_there_are_as_many_scores_as_frames(predictor, frames, count):
     assert len(list(predictor.scores(iter(frames[:count])))) == count
@@ -71,9 +100,10 @@ def test_frames_of_a_different_size_are_refused(predictor):
         list(predictor.scores([np.zeros((16, 16, 3), np.uint8)]))
 
 
+@pytest.mark.parametrize("classes", [2, 7, 19])
 @pytest.mark.parametrize("size", [(16, 32), (23, 32), (40, 100), (8, 9), (1, 1)])
-def test_class_ids_and_confidence_are_of_interpolated_scores(size):
-    scores = 5 * torch.randn(7, 16, 32, generator=torch.Generator().manual_seed(2))
+def test_class_ids_and_confidence_are_of_interpolated_scores(size, classes):
+    scores = 5 * torch.randn(classes, 16, 32, generator=torch.Generator().manual_seed(2))
     expected, ids = F.interpolate(scores[None], size, mode="bilinear")[0].softmax(0).max(0)
     assert torch.equal(to_native(scores, size), ids.to(torch.uint8))
     assert torch.allclose(confidence(scores, size), expected, atol=1e-5)

@@ -9,6 +9,7 @@ import pytest
 from segcore.predict.inputs import Input, find_inputs, passed_over
 from segcore.predict.table import Table
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES
 
 OUT = Path("out")
 
@@ -71,9 +72,9 @@ def test_results_of_an_earlier_run_are_no_input():
     )
     make("in/old/clip_overlay.mp4", "in/old/legend.png", "in/old/mine.png", "in/more/predictions.csv", "in/more/b.png")
     table = Table(Path("in/old"))
-    with table.open():
+    with table.open(CLASSES):
         for output in ("sub/a_label.png", "clip_overlay.mp4"):
-            table.add(output, Path("a.png"), "model", np.ones(7))
+            table.add(output, Path("a.png"), "model", np.ones(len(CLASSES)))
     Path("in/more/predictions.csv").write_text("a different table\n")
     assert [found.name for found in find("in")] == ["a", "legend", "more/b", "old/mine"]
 

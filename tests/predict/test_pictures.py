@@ -6,6 +6,7 @@ from PIL import Image
 
 from segcore.files.images import Unreadable
 from segcore.predict.pictures import read_picture, write_picture
+from tests.support.idd_lite import COLOURS
 
 ORIENTATION = 274
 
@@ -116,7 +117,7 @@ def test_what_is_written(tmp_path, pixels):
     ids = np.arange(32 * 48, dtype=np.uint8).reshape(32, 48) % 7
     confidence = np.linspace(0, 1, ids.size, dtype=np.float32).reshape(ids.shape)
     paths = [tmp_path / name for name in (".a_label.png.partial", "b.jpg", "c.png")]
-    write_picture(paths, Image.fromarray(pixels), ids, confidence)
+    write_picture(paths, Image.fromarray(pixels), ids, confidence, COLOURS)
     label, drawn, sure = (Image.open(path) for path in paths)
     assert label.mode == sure.mode == "L"
     assert np.array_equal(np.asarray(label), ids)

@@ -10,55 +10,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segcore.dataset.frames import Frame, find_image
 from segcore.files import arrays
-from segcore.preprocess import splits
-from segcore.preprocess.resize import PreprocessParams, build
-from segcore.preprocess.splits import choose_splits
+from segcore.preprocess.resize import PreprocessParams
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES, save_dataset
+from tests.support.raw_frames import build_arrays, write_raw
 from tests.support.running import ROOT, assert_fails, run_stage
 from tests.support.tiny import contents, ids, jpeg, palette_png, png
-
-PARAMS = PreprocessParams(height=16, width=32, validation="official")
-HOLDOUT = PARAMS.model_copy(update={"validation": "holdout"})
-
-
-def write_raw(root: Path, frames: dict[str, list[str]], size=(40, 28)) -> Path:
-    """Frames ``DRIVE/NAME`` per split, of noise, with labels for train and val."""
-    for split, names in frames.items():
-        for i, name in enumerate(names):
-            for tree, ending, content in (
-                ("leftImg8bit", "image.jpg", jpeg(size, seed=i)),
-                ("gtFine", "label.png", png(ids(size, seed=i))),
-            ):
-                if split != "test" or tree == "leftImg8bit":
-                    path = root / tree / split / f"{name}_{ending}"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
-    return root
 
 
 @pytest.fixture
 def raw(tmp_path):
-    train = [f"{drive}/{frame:06}" for drive in range(7) for frame in range(2)]
-    return write_raw(tmp_path / "data/raw", {"train": train, "val": ["70/000001"], "test": ["80/000002", "81/000001"]})
+    return write_raw(tmp_path)
 
 
-def run(tmp_path: Path, params: PreprocessParams = PARAMS) -> Path:
-    build(params, tmp_path / "data/raw", tmp_path / "arrays", tmp_path / "native")
-    return tmp_path / "arrays"
+def evaluated(raw: Path) -> dict[str, bytes]:
+    return {name: data for name, data in contents(raw).items() if "/val/" in name or "/test/" in name}
 
 
 def test_pixels_are_those_of_pillow(tmp_path, raw):
-    folder = run(tmp_path)
+    folder = build_arrays(tmp_path)
     for split, count in {"train": 14, "val": 1, "test": 2}.items():
         images, labels = arrays.load_images(split, folder), None
         if split != "test":
-            images, labels = arrays.load_labelled(split, folder)
+            images, labels = arrays.load_labelled(split, 7, folder)
         rows = arrays.read_rows(split, folder)
         assert len(images) == len(rows) == count
         for i, row in enumerate(rows):
             assert (row.height, row.width) == (28, 40)
-            with Image.open(raw / row.frame.image) as picture:
+            with Image.open(find_image(raw, row.frame)) as picture:
                 assert np.array_equal(images[i], np.asarray(picture.resize((32, 16), Image.Resampling.BILINEAR)))
             if labels is not None:
                 with Image.open(raw / row.frame.label) as picture:
@@ -66,60 +47,71 @@ def test_pixels_are_those_of_pillow(tmp_path, raw):
 
 
 def test_statistics_are_those_of_the_whole_train_split(tmp_path, raw):
-    folder = run(tmp_path)
+    folder = build_arrays(tmp_path)
     stats = json.loads((folder / "stats.json").read_text())
-    images, labels = arrays.load_labelled("train", folder)
+    images, labels = arrays.load_labelled("train", 7, folder)
     assert stats["mean"] == pytest.approx((images / 255).mean((0, 1, 2)).tolist(), abs=1e-6)
     assert stats["std"] == pytest.approx((images / 255).std((0, 1, 2)).tolist(), abs=1e-6)
     assert list(stats["share"].values()) == pytest.approx([(labels == c).mean() for c in range(7)], abs=1e-6)
     assert stats["void_share"] == pytest.approx((labels == 255).mean(), abs=1e-6)
+    assert list(stats["share"]) == CLASSES
+
+
+@pytest.mark.parametrize("classes", [["road", "car"], ["street", "sidewalk", "anything else"]])
+def test_the_classes_are_those_of_the_data_set(tmp_path, classes):
+    write_raw(tmp_path, {"train": ["1/000001", "1/000002"], "val": ["2/000001"]}, classes=classes)
+    folder = build_arrays(tmp_path)
+    stats = arrays.read_stats(folder)
+    _, found = arrays.load_labelled("train", len(classes), folder)
+    assert stats.classes == classes
+    assert list(stats.share.values()) == pytest.approx([(found == c).mean() for c in range(len(classes))], abs=1e-6)
+    assert sum(stats.share.values()) + stats.void_share == pytest.approx(1, abs=1e-5)
+
+
+def test_labels_of_more_classes_than_the_data_set_has_are_refused(tmp_path, raw):
+    save_dataset(tmp_path, classes=dict.fromkeys(CLASSES[:6], (0, 0, 0)))
+    with pytest.raises(UserError, match=r"_label\.png: 6 is no id of the 6 classes; run `dvc repro`"):
+        build_arrays(tmp_path)
+
+
+def test_frames_may_be_png(tmp_path, raw):
+    """They are read without loss, and copied with their own suffix."""
+    expected = np.random.default_rng(1).integers(0, 256, (28, 40, 3), dtype=np.uint8)
+    for frame in (Frame("val", "70", "000001"), Frame("test", "81", "000001")):
+        find_image(raw, frame).unlink()
+        (raw / frame.image(".png")).write_bytes(png(expected))
+    folder = build_arrays(tmp_path)
+    resized = np.asarray(Image.fromarray(expected).resize((32, 16), Image.Resampling.BILINEAR))
+    assert np.array_equal(arrays.load_images("val", folder)[0], resized)
+    assert np.array_equal(arrays.load_images("test", folder)[1], resized)
+    assert contents(tmp_path / "native") == {
+        name: data for name, data in contents(raw).items() if "/val/" in name or "/test/" in name
+    }
 
 
 def test_what_is_scored_and_drawn_is_kept_at_native_size(tmp_path, raw):
-    run(tmp_path)
-    expected = {name: data for name, data in contents(raw).items() if "/train/" not in name}
-    assert contents(tmp_path / "native") == expected
-
-
-def test_a_holdout_takes_whole_drives_of_train_and_leaves_the_official_val_alone(tmp_path, raw):
-    official, holdout = choose_splits(raw, "official"), choose_splits(raw, "holdout")
-    drives = {split: {frame.drive for frame in holdout[split]} for split in ("train", "val")}
-    assert not drives["train"] & drives["val"]
-    assert sorted(map(str, holdout["train"] + holdout["val"])) == sorted(map(str, official["train"]))
-    assert len(holdout["val"]) == 2  # a seventh of 14
-    assert holdout["test"] == official["test"]
-
-    folder = run(tmp_path, HOLDOUT)
-    held_out = holdout["val"][0]
-    native = tmp_path / "native/gtFine/val" / held_out.drive / f"{held_out.name}_label.png"
-    assert native.read_bytes() == (raw / held_out.label).read_bytes()
-    assert not (tmp_path / "native/leftImg8bit/val/70").exists()
-    assert [row.frame.split for row in arrays.read_rows("val", folder)] == ["val", "val"]
-
-
-def test_a_holdout_of_one_drive_is_refused(tmp_path):
-    raw = write_raw(tmp_path / "raw", {"train": ["1/000001", "1/000002"], "val": ["2/000001"]})
-    with pytest.raises(UserError, match="more than one train drive is needed"):
-        choose_splits(raw, "holdout")
+    build_arrays(tmp_path)
+    assert len(evaluated(raw)) == 4
+    assert contents(tmp_path / "native") == evaluated(raw)
 
 
 def test_an_empty_test_split_is_an_empty_array(tmp_path):
-    write_raw(tmp_path / "data/raw", {"train": ["1/000001"], "val": ["2/000001"]})
-    assert arrays.load_images("test", run(tmp_path)).shape == (0, 16, 32, 3)
+    write_raw(tmp_path, {"train": ["1/000001"], "val": ["2/000001"]})
+    assert arrays.load_images("test", build_arrays(tmp_path)).shape == (0, 16, 32, 3)
 
 
 @pytest.mark.parametrize("threads", ["1", "5"])
 def test_the_same_bytes_for_any_number_of_threads(tmp_path, raw, monkeypatch, threads):
-    expected = contents(run(tmp_path))
+    expected = contents(build_arrays(tmp_path))
     monkeypatch.setenv("SEGCORE_THREADS", threads)
-    assert contents(run(tmp_path)) == expected
+    assert contents(build_arrays(tmp_path)) == expected
 
 
 def test_an_error_half_way_leaves_the_old_arrays(tmp_path, raw):
-    expected = contents(run(tmp_path)), contents(tmp_path / "native")
+    expected = contents(build_arrays(tmp_path)), contents(tmp_path / "native")
     (raw / "leftImg8bit/test/81/000001_image.jpg").write_bytes(b"no JPEG")
     with pytest.raises(UserError, match=r"81/000001_image\.jpg: not a JPEG picture"):
-        run(tmp_path)
+        build_arrays(tmp_path)
     assert (contents(tmp_path / "arrays"), contents(tmp_path / "native")) == expected
 
 
@@ -131,7 +123,7 @@ def test_labels_with_a_palette_are_refused(tmp_path, raw):
     with pytest.raises(
         UserError, match=f"{path.name}: grey of 8 bits was expected; it is stored as P; run `dvc repro`"
     ):
-        run(tmp_path)
+        build_arrays(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "split,drive\n", "split,drive,frame,height,width\nval,1,1,x,1\n"])
@@ -149,11 +141,11 @@ def test_an_input_size_that_the_network_cannot_take_is_refused(height, reason):
 
 @pytest.mark.parametrize("length", [0, 50, 500])
 def test_a_damaged_array_is_named(tmp_path, raw, length):
-    folder = run(tmp_path)
+    folder = build_arrays(tmp_path)
     path = folder / "val_images.npy"
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(UserError, match=r"val_images\.npy: not a complete \.npy file"):
-        arrays.load_labelled("val", folder)
+        arrays.load_labelled("val", 7, folder)
 
 
 def write_params(root: Path, text: str = "{height: 16, width: 32, validation: official}") -> None:
@@ -218,7 +210,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     program += "runpy.run_module('stages.preprocess', run_name='__main__')"
     for count in (100, 1000):
         root = tmp_path / str(count)
-        write_raw(root / "data/raw", {"val": ["1/000001"], "test": ["2/000001"]})
+        write_raw(root, {"val": ["1/000001"], "test": ["2/000001"]})
         frame, label = jpeg((64, 48)), png(ids((64, 48)))
         for i in range(count):
             for tree, ending, content in (("leftImg8bit", "image.jpg", frame), ("gtFine", "label.png", label)):
@@ -236,21 +228,3 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
         )
         peaks.append(int(done.stdout.split()[-1]))
     assert peaks[1] - peaks[0] < 40
-
-
-@pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive")
-def test_the_holdout_of_idd_lite_is_about_as_large_as_its_official_val(tmp_path):
-    import tarfile
-
-    with tarfile.open(os.environ["IDD_LITE_ARCHIVE"]) as archive:
-        for name in archive.getnames():
-            parts = Path(name).parts
-            if len(parts) == 5 and name.endswith("_image.jpg"):
-                path = tmp_path.joinpath(*parts[1:])
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-    found = {split: len(frames) for split, frames in choose_splits(tmp_path, "holdout").items()}
-    assert found["test"] == 404
-    assert 190 <= found["val"] <= 230
-    assert found["train"] + found["val"] == 1403
-    assert found["val"] >= splits.HOLDOUT_SHARE * 1403

@@ -14,7 +14,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/glossary.md",
     "docs/results.md",
-    "docs/your-data.md",
+    "docs/datasets.md",
     "docs/after-a-crash.md",
     "docs/export.md",
     "docs/predict.md",

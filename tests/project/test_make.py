@@ -138,3 +138,36 @@ def test_make_sample_says_how_to_make_git_config_readable_for_dvc():
         "+refs/exps/*:refs/exps/*",
     ]
     assert make("sample").returncode == 0
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("before", ["nothing", "a file", "a hard link", "a link", "the archive itself"])
+def test_make_data_copies_the_archive(before):
+    """DVC may protect, and link to, the file that it is given: never the user's own."""
+    own = Path("own archive.tar.gz")
+    own.write_bytes(b"own")
+    target = Path("data/idd-lite.tar.gz")
+    target.parent.mkdir()
+    if before == "a file":
+        target.write_bytes(b"old")
+        target.chmod(0o444)
+    elif before == "a hard link":
+        target.hardlink_to(own)
+    elif before == "a link":
+        target.symlink_to(own.resolve())
+    elif before == "the archive itself":
+        target.hardlink_to(own)
+        own.unlink()
+        own = target
+    assert make("data", f"ARCHIVE={own}").stdout.splitlines()[:4] == ["-m", "dvc", "add", str(target)]
+    assert (target.read_bytes(), target.is_symlink(), target.stat().st_nlink) == (b"own", False, 1)
+    assert own.stat().st_nlink == 1
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.usefixtures("installed")
+def test_make_data_of_a_missing_archive():
+    Path("data").mkdir()
+    done = make("data", "ARCHIVE=no.tar.gz")
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "no.tar.gz" in done.stderr

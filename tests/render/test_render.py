@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES, PALETTE
 from segcore.dataset.frames import Frame
 from segcore.render import ranking
 from segcore.runtime import console, signals
 from segcore.runtime.errors import UserError
 from stages import render
+from tests.support.idd_lite import CLASSES, COLOURS, save_dataset
 from tests.support.running import run_stage
 
 WIDTH, HEIGHT = 16, 12
@@ -31,23 +31,23 @@ def grey(value, size=(WIDTH, HEIGHT)):
     return Image.new("L", size, value)
 
 
-def make_project(folder, val=RANKED, test=TEST, frames=2, test_frames=2):
+def make_project(folder, val=RANKED, test=TEST, frames=2, test_frames=2, suffix=".jpg"):
     lines = []
     for i, (drive, name) in enumerate(val):
         frame = Frame("val", drive, name)
-        write(folder / "data/native" / frame.image, Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)))
+        write(folder / "data/native" / frame.image(suffix), Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)))
         write(folder / "data/native" / frame.label, grey(i))
         write(folder / f"data/predictions/val/{drive}/{name}_label.png", grey((i + 1) % len(CLASSES)))
         lines.append(f"{drive},{name},{CLASSES[i]},{i},0,{20 - i}\n")
     for drive, name in test:
-        write(
-            folder / "data/native" / Frame("test", drive, name).image, Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90))
-        )
+        image = Frame("test", drive, name).image(suffix)
+        write(folder / "data/native" / image, Image.new("RGB", (WIDTH, HEIGHT), (90, 90, 90)))
         write(folder / f"data/predictions/test/{drive}/{name}_label.png", grey(SKY))
     (folder / "metrics").mkdir()
     (folder / "metrics/frames.csv").write_text(HEADER + "".join(reversed(lines)))
     (folder / "params.yaml").write_text(f"render:\n  frames: {frames}\n  test_frames: {test_frames}\n")
     write(folder / "data/renders/old.png", grey(1))
+    save_dataset(folder)
     return folder
 
 
@@ -74,13 +74,28 @@ def test_pictures_are_named_by_rank_and_the_same_each_time(tmp_path, monkeypatch
     # Every pixel is wrong, so the class that fills the errors says which frame was drawn.
     order = {"val_worst_1": 0, "val_worst_2": 1, "val_median_1": 3, "val_median_2": 2, "val_best_1": 6, "val_best_2": 5}
     for rank, i in order.items():
-        areas = [area(tmp_path / f"data/renders/{rank}.png", colour) for colour in PALETTE]
+        areas = [area(tmp_path / f"data/renders/{rank}.png", colour) for colour in COLOURS]
         assert np.argmax(areas) == i, rank
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEGCORE_THREADS", "1")
     render.main()
     assert renders(tmp_path) == first
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_colours_and_legend_are_those_of_the_data_set(tmp_path, monkeypatch, suffix):
+    make_project(tmp_path, frames=1, test_frames=1, suffix=suffix)
+    classes = {f"class {i}": (10 * i + 1, 255 - 10 * i, 77) for i in range(19)}
+    save_dataset(tmp_path, classes=classes)
+    monkeypatch.chdir(tmp_path)
+    render.main()
+    for name in ("val_worst_1", "test_1", "contact_sheet"):
+        picture = tmp_path / f"data/renders/{name}.png"
+        assert all(area(picture, colour) >= 100 for colour in classes.values()), name
+        assert not any(area(picture, colour) for colour in COLOURS)
+    # All pixels of the worst frame are wrong, and its truth is class 0.
+    assert area(tmp_path / "data/renders/val_worst_1.png", classes["class 0"]) > 10_000
 
 
 def test_fewer_frames_than_asked_and_no_test_split(tmp_path, monkeypatch):
@@ -109,7 +124,7 @@ def test_a_missing_file_leaves_the_old_pictures(tmp_path, lost):
     assert "dvc repro" in result.stderr
     assert "Traceback" not in result.stderr
     assert renders(tmp_path) == before
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"native", "predictions", "renders"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"native", "predictions", "raw", "renders"}
 
 
 @pytest.mark.parametrize(
@@ -117,13 +132,13 @@ def test_a_missing_file_leaves_the_old_pictures(tmp_path, lost):
     [
         ("data/predictions/val/9/050_label.png", grey(0, (16, 11)), "size is 16×11, its frame's 16×12"),
         ("data/predictions/test/9/003_label.png", grey(0, (12, 16)), "size is 12×16, its frame's 16×12"),
-        ("data/native/gtFine/val/6/3_label.png", grey(7), "7 is not a class id"),
+        ("data/native/gtFine/val/6/3_label.png", grey(7), "7 is no id of the 7 classes"),
         ("data/native/gtFine/val/6/3_label.png", Image.new("RGB", (16, 12)), "grey of 8 bits was expected"),
         ("data/native/leftImg8bit/val/6/3_image.jpg", "not a JPEG", "not a JPEG picture"),
         ("metrics/frames.csv", "", "not the table that evaluate writes"),
         ("metrics/frames.csv", "drive,frame,class,tp,fp\n9,050,sky,1,2\n", "not the table that evaluate writes"),
         ("metrics/frames.csv", f"{HEADER}9,050,sky,1,2,\n", "not the table that evaluate writes"),
-        ("metrics/frames.csv", f"{HEADER}9,050,cow,1,2,3\n", "unknown class 'cow'"),
+        ("data/raw/dataset.json", "{}", "not what fetch writes"),
         ("metrics/frames.csv", f"{HEADER}9,050,sky,0,2,0\n", "no frame has valid ground truth"),
         ("params.yaml", "render: {frames: 2}\n", r"render\.test_frames: missing"),
     ],
@@ -156,7 +171,7 @@ def test_a_signal_ends_the_threads_that_draw(tmp_path, monkeypatch):
     with pytest.raises(signals.Stopped) as stopped:
         render.main()
     assert (renders(tmp_path), threading.active_count()) == before
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"native", "predictions", "renders"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"native", "predictions", "raw", "renders"}
     del stopped  # which held the frames, and their iterators with them
 
 
@@ -201,5 +216,13 @@ def test_worst_median_and_best_share_no_frame(total, wanted, worst, median, best
 def test_help_says_what_is_read_and_written(tmp_path):
     result = run(tmp_path, "--help")
     assert result.returncode == 0
-    for word in ("metrics/frames.csv", "data/predictions", "data/native", "render", "data/renders", "SEGCORE_THREADS"):
+    for word in (
+        "metrics/frames.csv",
+        "data/predictions",
+        "data/native",
+        "data/raw/dataset.json",
+        "render",
+        "data/renders",
+        "SEGCORE_THREADS",
+    ):
         assert word in result.stdout

@@ -8,6 +8,7 @@ import pytest
 from segcore.files.scores import COUNTS
 from segcore.review.comparison import Comparison, compare
 from segcore.review.results import load
+from segcore.runtime.errors import UserError
 from tests.support.two_results import HITS, change_rows, commit, init, write
 
 
@@ -33,6 +34,26 @@ def test_each_class_has_its_iou_before_and_after_and_a_verdict():
     assert "drivable 0.5100 0.5600 +0.0500 +0.0500 to +0.0500 better" in rows(found)
     assert "vehicles 0.3100 0.2600 -0.0500 -0.0500 to -0.0500 worse" in rows(found)
     assert "sky 0.7100 0.7100 +0.0000 +0.0000 to +0.0000 same" in rows(found)
+
+
+@pytest.mark.parametrize("count", [2, 3, 19, 64])
+def test_classes_are_those_of_the_results_in_their_order(count):
+    classes = [f"class {i}" for i in range(count)]
+    hits = [20 + i for i in range(count)]
+    write(hits, classes=classes)
+    commit()
+    write([hits[0] + 5, *hits[1:]], classes=classes)
+    found = compare_with_head()
+    assert [line.name for line in found.lines] == ["mIoU", *classes]
+    assert rows(found)[1] == "class 0 0.2100 0.2600 +0.0500 +0.0500 to +0.0500 better"
+    mean = (20 + count - 1 + 20) / 2 / 100 + 0.01
+    assert (found.lines[0].base, found.lines[0].new) == pytest.approx((mean, mean + 0.05 / count))
+
+
+def test_results_of_different_classes_are_refused():
+    write(HITS[:3], classes=["road", "a car", "sky"])
+    with pytest.raises(UserError, match=r"only HEAD has drivable, .*; only the workspace has road, a car;"):
+        compare_with_head()
 
 
 def test_a_gain_in_one_drive_alone_is_no_evidence():

@@ -1,11 +1,16 @@
 """The parts of the report, from what DVC answers."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from segcore.review import report
+from segcore.review.comparison import compare
+from segcore.review.results import load
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import save_dataset
+from tests.support.two_results import HITS, init, write
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,19 @@ def test_what_cannot_be_drawn_is_named_whatever_dvc_says_about_it(monkeypatch, a
     monkeypatch.setattr(report, "dvc", lambda *arguments: json.dumps(answer))
     plots, errors = report.draw_plots("main")
     assert (plots, sorted(errors)) == ([], sorted(said))
+
+
+def test_frames_are_not_drawn_in_the_colours_of_other_classes(own_git):
+    init()
+    write([55, *HITS[1:]])
+    save_dataset(Path(), classes={"road": (1, 2, 3), "sky": (4, 5, 6)})
+    [changed, worst] = report.draw_frames(compare(load("HEAD"), load("")))
+    assert changed.pictures == worst.pictures == []
+    assert (
+        changed.note
+        == worst.note
+        == ("No more frames can be read: data/raw/dataset.json has other classes than metrics/frames.csv.")
+    )
 
 
 def test_the_report_goes_on_without_plots(monkeypatch):

@@ -4,8 +4,9 @@ import pytest
 
 from segcore.files.scores import COUNTS, SCORES
 from segcore.repository.git import GitError
-from segcore.review.results import check_same_frames, default_base, load
+from segcore.review.results import check_same_classes, check_same_frames, default_base, load
 from segcore.runtime.errors import UserError
+from tests.support.idd_lite import CLASSES
 from tests.support.running import git
 from tests.support.two_results import HITS, commit, init, write
 
@@ -124,6 +125,34 @@ def test_results_of_different_frames_are_not_compared(first, other, what):
     write(HITS, **other)
     with pytest.raises(UserError, match=f"HEAD and the workspace are scored on {what}"):
         check_same_frames(load("HEAD"), load(""))
+
+
+def test_different_ground_truth_may_be_that_of_a_different_protocol(first):
+    write(HITS, pixels=400)
+    with pytest.raises(UserError, match=r"fetch\.source, the same protocol in the description of fetch\.dataset and"):
+        check_same_frames(load("HEAD"), load(""))
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (
+            [*CLASSES[:5], "a", "b"],
+            "have different classes, .*: only HEAD has far, sky; only the workspace has a, b; run",
+        ),
+        (CLASSES[:5], "have different classes, .*: only HEAD has far, sky; run both with the same fetch.dataset"),
+        ([*CLASSES, "a"], "have different classes, and cannot be compared: only the workspace has a; run"),
+        (
+            [*CLASSES[1:], CLASSES[0]],
+            "have the same classes in a different order, and cannot be compared: HEAD has drivable, non_drivable, .*, "
+            "sky; the workspace has non_drivable, .*, sky, drivable; run",
+        ),
+    ],
+)
+def test_results_of_different_classes_are_not_compared(first, classes, said):
+    write([30] * len(classes), classes=classes)
+    with pytest.raises(UserError, match=f"^HEAD and the workspace {said}"):
+        check_same_classes(load("HEAD"), load(""))
 
 
 def test_a_duplicate_row_is_an_error(first):

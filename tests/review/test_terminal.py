@@ -37,7 +37,7 @@ def test_markdown_has_a_row_for_each_class(said):
     write([55, *HITS[1:]])
     lines = said(md=True)
     assert lines[0] == "HEAD → the workspace: 12 frames of 12 drives"
-    assert "**IoU, IDD-Lite protocol**" in lines
+    assert "**IoU on val**" in lines
     assert "| drivable | 0.5100 | 0.5600 | +0.0500 | +0.0500 to +0.0500 | better |" in lines
     assert lines[-1].startswith("Each interval is computed on its own")
 

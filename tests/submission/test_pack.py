@@ -12,6 +12,7 @@ from segcore.dataset.frames import Frame
 from segcore.files.arrays import Row, write_rows
 from segcore.runtime.errors import UserError
 from segcore.submission.pack import SUBMISSION, pack
+from tests.support.idd_lite import DESCRIPTION, save_dataset
 from tests.support.tiny import ids, png
 
 FRAMES = [("7", "000002"), ("7", "000010"), ("12", "000001"), ("größe", "1")]
@@ -27,6 +28,7 @@ def project(tmp_path, monkeypatch) -> None:
     write_rows(Path("data/arrays/frames.csv"), [Row(frame, 6, 8) for frame in frames])
     for frame in frames:
         predict(Path("data/predictions") / frame.prediction, len(frame.name))
+    save_dataset(Path(), **dict(DESCRIPTION.dataset(sample=False)))
 
 
 def predict(path: Path, seed: int) -> None:
@@ -113,7 +115,7 @@ def cut() -> None:
         (shrink, ["1 of 4 predictions cannot", "test/12/000001_label.png: its size is 6×8, its frame's 8×6"]),
         (submit_void, ["2 of 4 predictions cannot", "test/12/000001_label.png: 255 (void) is not a class"]),
         (submit_colours, ["1 of 4 predictions cannot", "test/7/000002_label.png: grey of 8 bits was expected"]),
-        (submit_ids_of_a_different_set, ["test/7/000002_label.png: 7 is not a class id"]),
+        (submit_ids_of_a_different_set, ["test/7/000002_label.png: 7 is no id of the 7 classes"]),
         (cut, ["1 of 4 predictions cannot", "test/größe/1_label.png: unreadable"]),
     ],
 )
@@ -125,6 +127,34 @@ def test_predictions_that_do_not_fit_the_test_frames_are_refused(damage, said):
     assert [part for part in [*said, "run `dvc repro"] if part not in str(refused.value)] == []
     assert SUBMISSION.read_text() == "old"
     assert [path.name for path in Path("data").iterdir() if path.is_file()] == ["submission.zip"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"name": "the built-in sample", "sample": True}, "the built-in sample"),
+        ({"name": "IDD-Lite", "sample": True}, "IDD-Lite"),
+        ({"name": "Cityscapes"}, "Cityscapes"),
+        ({"name": "IDD"}, "IDD"),
+    ],
+)
+def test_a_different_data_set_is_not_submitted(changes, name):
+    SUBMISSION.write_text("old")
+    save_dataset(Path(), **dict(DESCRIPTION.dataset(sample=False)) | changes)
+    with pytest.raises(
+        UserError, match=f"data/raw/dataset.json: the data set is {name}.* take predictions for IDD-Lite"
+    ):
+        pack()
+    assert SUBMISSION.read_text() == "old"
+
+
+def test_without_the_data_set_s_description_nothing_is_submitted():
+    Path("data/raw/dataset.json").unlink()
+    with pytest.raises(
+        UserError, match=r"dataset\.json is missing: `dvc pull data/raw` gets it.*, `dvc repro fetch` makes"
+    ):
+        pack()
+    assert not SUBMISSION.exists()
 
 
 def test_without_test_frames_there_is_nothing_to_submit():

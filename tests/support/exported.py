@@ -8,18 +8,18 @@ import onnx
 import torch
 from torch import nn
 
-from segcore.dataset.classes import CLASSES, PALETTE
 from segcore.export.model import export
 from segcore.files.model import Record
 from segcore.files.onnx import OnnxRecord, make_session
 from segcore.network.erfnet import ERFNet
+from tests.support.idd_lite import CLASSES, COLOURS
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 SIZE = (32, 64)  # height, width
 RECORD = Record(
-    classes=list(CLASSES),
+    classes=CLASSES,
     input_size=SIZE,
     mean=[0.4, 0.35, 0.3],
     std=[0.2, 0.25, 0.3],
@@ -31,8 +31,8 @@ RECORD = Record(
     threads=1,
 )
 ABOUT = OnnxRecord(
-    classes=list(CLASSES),
-    colours=list(PALETTE),
+    classes=CLASSES,
+    colours=COLOURS,
     licence="Größe of the frames",
     model_sha256="0" * 64,
     input_size=SIZE,
@@ -40,10 +40,10 @@ ABOUT = OnnxRecord(
 )
 
 
-def random_network(encoder_only: bool = False) -> ERFNet:
+def random_network(encoder_only: bool = False, classes: list[str] = CLASSES) -> ERFNet:
     """Return a network whose every weight and statistic counts."""
     torch.manual_seed(3)
-    return randomise(ERFNet(len(CLASSES), encoder_only))
+    return randomise(ERFNet(len(classes), encoder_only))
 
 
 def randomise(module: nn.Module) -> nn.Module:
@@ -57,9 +57,12 @@ def randomise(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def export_random(encoder_only: bool = True) -> onnx.ModelProto:
-    """Return a random network, exported."""
-    return export(random_network(encoder_only), RECORD, ABOUT)
+def export_random(encoder_only: bool = True, classes: list[str] = CLASSES) -> onnx.ModelProto:
+    """Return a random network, exported; the colours of its classes are those of IDD-Lite by turns."""
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(classes))]
+    record = RECORD.model_copy(update={"classes": classes})
+    about = ABOUT.model_copy(update={"classes": classes, "colours": colours})
+    return export(random_network(encoder_only, classes), record, about)
 
 
 def save_random(path: Path) -> Path:

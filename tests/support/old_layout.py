@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from segcore.dataset.classes import CLASSES
+from tests.support.idd_lite import CLASSES
 
 SCORES = """{
   "miou": 0.7387,

@@ -12,19 +12,21 @@ def nearest(labels: np.ndarray, height: int, width: int) -> np.ndarray:
     return labels[np.ix_(rows, columns)]
 
 
-def reference_iou(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+def reference_iou(pairs: list[tuple[np.ndarray, np.ndarray]], classes: int = 7) -> list[float]:
     """Return the IoU of each class over all frames, from boolean masks without void; NaN for a class in neither map."""
     scores = []
-    for c in range(7):
+    for c in range(classes):
         intersection = sum(np.sum((t == c) & (p == c)) for t, p in pairs)
         union = sum(np.sum(((t == c) | (p == c)) & (t != 255)) for t, p in pairs)
         scores.append(float(intersection / union) if union else math.nan)
     return scores
 
 
-def random_pair(rng: np.random.Generator, height: int = 227, width: int = 320) -> tuple[np.ndarray, np.ndarray]:
+def random_pair(
+    rng: np.random.Generator, height: int = 227, width: int = 320, classes: int = 7
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a truth with a tenth of void, and a prediction that is right in about two thirds of its pixels."""
-    truth = rng.integers(0, 7, (height, width), dtype=np.uint8)
-    prediction = np.where(rng.random((height, width)) < 0.6, truth, rng.integers(0, 7, (height, width)))
+    truth = rng.integers(0, classes, (height, width), dtype=np.uint8)
+    prediction = np.where(rng.random((height, width)) < 0.6, truth, rng.integers(0, classes, (height, width)))
     truth[rng.random((height, width)) < 0.1] = 255
     return truth, prediction.astype(np.uint8)

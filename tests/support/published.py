@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from segcore.files.model import save_weights
+from tests.support.idd_lite import CLASSES
 
 Layout = dict[str, tuple[int, ...]]
 State = dict[str, Tensor]
@@ -73,10 +74,10 @@ def saved_as_before_1_6(path: Path, content: object) -> Path:
     return saved(path, content, _use_new_zipfile_serialization=False)
 
 
-def saved_as_ours(path: Path, state: State) -> Path:
+def saved_as_ours(path: Path, state: State, classes: list[str] = CLASSES) -> Path:
     """Write it as the train stage does, with the ending .safetensors."""
     path = path.with_suffix(".safetensors")
-    save_weights(path, state, {"classes": 7})
+    save_weights(path, state, {"classes": classes})
     return path
 
 

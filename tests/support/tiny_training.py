@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import yaml
 
-from segcore.dataset.classes import CLASSES
 from segcore.network.erfnet import ModelParams
 from segcore.network.tensors import FrameStore
 from segcore.train.augment import AugmentParams
@@ -20,6 +19,7 @@ from segcore.train.checkpoint import DIGEST
 from segcore.train.loop import Data, Event, Training
 from segcore.train.recipe import Recipe, TrainParams
 from segcore.train.run_folder import CHECKPOINTS
+from tests.support.idd_lite import CLASSES
 from tests.support.running import ROOT, run_stage
 from tests.support.tiny import contents
 
@@ -42,15 +42,18 @@ PLAIN = AugmentParams(flip=True, shift=0, scale_min=1, scale_max=1, brightness=0
 ENVIRONMENT = {"SEGCORE_THREADS": "1", "SEGCORE_DEVICE": "cpu"}
 
 
-def data(frames: int = 6, store: type[FrameStore] = FrameStore, where: torch.device = CPU) -> Data:
-    """Return frames whose left half is dark and of class 0, and whose right half is bright and of class 6."""
+def data(
+    frames: int = 6, store: type[FrameStore] = FrameStore, where: torch.device = CPU, classes: list[str] = CLASSES
+) -> Data:
+    """Return frames whose left half is dark and of the first class, and whose right half is bright and of the last."""
     images = np.random.default_rng(0).integers(0, 60, (frames, 32, 64, 3), dtype=np.uint8)
     images[:, :, 32:] += 180
     labels = np.zeros((frames, 32, 64), dtype=np.uint8)
-    labels[:, :, 32:] = 6
+    labels[:, :, 32:] = len(classes) - 1
     labels[:, :2] = 255
     stores = [store(images, labels, where) for _ in range(2)]
-    return Data(*stores, mean=[0.47] * 3, std=[0.35] * 3, share=[0.5, 0, 0, 0, 0, 0, 0.5])
+    share = [0.5, *[0.0] * (len(classes) - 2), 0.5]
+    return Data(*stores, classes, mean=[0.47] * 3, std=[0.35] * 3, share=share)
 
 
 def recipe(encoder_only: bool = False, augment: AugmentParams = PLAIN, **changes: Any) -> Recipe:
@@ -69,15 +72,15 @@ def finish(run: Training) -> list[Event]:
     return list(run.events())
 
 
-def write_inputs(root: Path, seed: int = 2) -> None:
+def write_inputs(root: Path, seed: int = 2, classes: list[str] = CLASSES) -> None:
     """Write arrays of noise, their statistics, and params.yaml."""
     folder = root / "data/arrays"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for split, count in {"train": 5, "val": 2}.items():
         np.save(folder / f"{split}_images.npy", rng.integers(0, 256, (count, 32, 64, 3), dtype=np.uint8))
-        np.save(folder / f"{split}_labels.npy", rng.integers(0, 7, (count, 32, 64), dtype=np.uint8))
-    share = dict.fromkeys(CLASSES, 0.1428)
+        np.save(folder / f"{split}_labels.npy", rng.integers(0, len(classes), (count, 32, 64), dtype=np.uint8))
+    share = dict.fromkeys(classes, 0.1428)
     stats = {"mean": [0.5] * 3, "std": [0.3] * 3, "share": share, "void_share": 0.1}
     (folder / "stats.json").write_text(json.dumps(stats))
     shutil.copyfile(ROOT / "data/random_start.yaml", root / "data/random_start.yaml")

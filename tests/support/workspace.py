@@ -29,6 +29,7 @@ COPIED = (
     "params.yaml",
     "data/random_start.yaml",
     "data/sample.tar.gz",
+    "data/sets",
     "segcore",
     "stages",
     "tests",
@@ -202,7 +203,7 @@ class Workspace:
             for top in ("data", "metrics")
             for name, data in tiny.contents(self.root / top).items()
         }
-        others = (".gitignore", "data/checkpoints/")
+        others = (".gitignore", "data/checkpoints/", "data/sets/")
         return {
             name: data
             for name, data in files.items()
@@ -212,7 +213,7 @@ class Workspace:
     def remove_outputs(self) -> None:
         """Remove all that the stages wrote."""
         for folder in [*(self.root / "data").iterdir(), self.root / "metrics"]:
-            if folder.is_dir():
+            if folder.is_dir() and folder.name != "sets":
                 shutil.rmtree(folder)
 
     def give(self, name: str, other: "Workspace") -> None:

@@ -13,16 +13,17 @@ import pytest
 import yaml
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES
 from segcore.provenance.differences import flatten
 from tests.support.closure import expand, import_closure
+from tests.support.idd_lite import CLASSES
 from tests.support.workspace import ROOT, Workspace
 
 STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "export", "render", "card")
 
 # Each parameter and the stages that read it.
 PARAMETERS = {
-    "fetch.source": "fetch export card",
+    "fetch.source": "fetch",
+    "fetch.dataset": "fetch",
     "fetch.sha256": "fetch",
     "preprocess.height": "preprocess",
     "preprocess.width": "preprocess",
@@ -57,6 +58,8 @@ PARAMETERS = {
 KINDS = (
     "data/random_start.yaml",
     "data/sample.tar.gz",
+    "data/sets/idd_lite.yaml",
+    "data/raw/dataset.json",
     "data/raw/leftImg8bit/train/*/*_image.jpg",
     "data/raw/leftImg8bit/val/*/*_image.jpg",
     "data/raw/leftImg8bit/test/*/*_image.jpg",
@@ -90,6 +93,8 @@ KINDS = (
     "metrics/model-card.md",
 )
 
+DESCRIBED = ["fetch", "preprocess", "describe", "evaluate", "export", "render", "card"]
+
 # Changes, and the stages that then run: those that read what was changed, and after them those whose inputs changed.
 CHANGES = {
     "preprocess.width": (
@@ -113,6 +118,14 @@ CHANGES = {
         ["fetch", "preprocess", "describe", "evaluate", "export", "render", "card"],
     ),
     "render.frames": (lambda workspace: workspace.set_parameter("render.frames", 2), ["render"]),
+    # Nothing of a description trains but the names of the classes.
+    "colour": (lambda workspace: describe_anew(workspace, "[128, 64, 128]", "[128, 64, 129]"), DESCRIBED),
+    "licence": (lambda workspace: describe_anew(workspace, "spdx: mit", "spdx: cc0-1.0"), DESCRIBED),
+    "protocol": (lambda workspace: describe_anew(workspace, "width: 256", "width: 128"), DESCRIBED),
+    "class": (
+        lambda workspace: describe_anew(workspace, "  far:", "  distant:"),
+        list(STAGES),
+    ),
     "drawing": (lambda workspace: workspace.append("segcore/drawing/pictures.py"), ["describe", "render"]),
 }
 
@@ -159,7 +172,7 @@ def test_stage_depends_on_the_code_that_it_imports(stage):
 
 def test_code_is_named_by_folder_and_only_files_by_module():
     code = [dep for deps in DEPS.values() for dep in deps if dep.startswith(("segcore", "stages"))]
-    assert len(code) <= 71
+    assert len(code) <= 77
     for dep in code:
         assert (ROOT / dep).is_dir() or dep.startswith(("segcore/files/", "stages/")), dep
 
@@ -281,7 +294,8 @@ def test_going_back_restores_from_the_cache(workspace, finished):
     source = workspace.root / "data/idd-lite"
     shutil.copytree(workspace.root / "data/raw", source)
     workspace.set_parameter("fetch.source", "data/idd-lite")
-    assert workspace.repro() == ["fetch", "export", "card"]  # the same files from a different place
+    # The same files from a different place. They are no longer known as the built-in sample.
+    assert workspace.repro() == DESCRIBED
 
     label = min(source.glob("gtFine/val/*/*_label.png"))
     with Image.open(label) as picture:
@@ -302,6 +316,14 @@ def assert_same(declared: set[str], used: list[str]) -> None:
     assert declared - set().union(*covering.values()) == set()
 
 
+def describe_anew(workspace: Workspace, old: str, new: str) -> None:
+    """Change the description of the data set."""
+    path = workspace.root / "data/sets/idd_lite.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
 def read_by(stage: str) -> set[str]:
     """The parameters that a stage reads."""
     return {parameter for parameter, readers in PARAMETERS.items() if stage in readers.split()}
@@ -314,4 +336,5 @@ def paths(workspace: Workspace, stage: str, kind: str) -> set[str]:
 
 def files(workspace: Workspace) -> list[str]:
     """The files that stages read and write."""
-    return sorted(["data/random_start.yaml", "data/sample.tar.gz", *workspace.outputs()])
+    given = ["data/random_start.yaml", "data/sample.tar.gz", "data/sets/idd_lite.yaml"]
+    return sorted([*given, *workspace.outputs()])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.dataset.classes import CLASSES, VOID
+from segcore.dataset.classes import VOID
 from segcore.dataset.frames import LABELLED, SPLITS
 from tests.support import tiny
+from tests.support.idd_lite import CLASSES
 from tools import sample
 from tools.scenes.street import KINDS
 

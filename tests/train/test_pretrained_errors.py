@@ -15,6 +15,7 @@ import torch
 from segcore.network.erfnet import ERFNet
 from segcore.runtime.errors import UserError
 from segcore.train.pretrained import load_pretrained
+from tests.support.idd_lite import CLASSES
 from tests.support.published import network, prefixed, saved, saved_as_before_1_6, saved_as_ours, without
 
 BN = "encoder.layers.3.bn1"
@@ -35,7 +36,7 @@ def refusal(path: Path, encoder_only: bool = False) -> str:
     model = ERFNet(7, encoder_only)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UserError) as caught:
-        load_pretrained(path, model)
+        load_pretrained(path, model, CLASSES)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     said = str(caught.value)
     assert said.startswith(f"train.init: {path}: ")

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from segcore.dataset.classes import CLASSES
 from segcore.files.model import MODEL, load_weights
 from segcore.runtime.errors import UserError
 from segcore.train import loop
 from segcore.train.curves import CURVES, METRICS
 from stages import train
+from tests.support.idd_lite import CLASSES
 from tests.support.running import assert_fails
 from tests.support.tiny import contents
 from tests.support.tiny_training import results, stage, started_at, write_inputs, write_params
@@ -44,7 +44,7 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
 
     state, about = load_weights(workspace / MODEL)
     assert state["decoder.output_conv.weight"].shape == (16, 7, 2, 2)
-    assert about["classes"] == list(CLASSES)
+    assert about["classes"] == CLASSES
     assert about["input_size"] == [32, 64]
     assert about["params"]["train"]["epochs"] == 3
     assert about["versions"]["torch"] == torch.__version__
@@ -55,6 +55,26 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
     done = stage(workspace)
     assert started_at(done.stderr) == 0
     assert results(workspace) == first
+
+
+@pytest.mark.parametrize("classes", [["road", "car"], ["street", "sidewalk", "anything else"]])
+def test_a_model_has_the_classes_of_the_data(workspace, classes):
+    write_inputs(workspace, classes=classes)
+    done = stage(workspace)
+    assert done.returncode == 0, done.stderr
+    state, about = load_weights(workspace / MODEL)
+    assert about["classes"] == classes
+    assert state["decoder.output_conv.weight"].shape == (16, len(classes), 2, 2)
+
+
+def test_labels_with_more_classes_than_the_statistics_are_refused(workspace, monkeypatch):
+    monkeypatch.chdir(workspace)
+    stats = json.loads((workspace / "data/arrays/stats.json").read_text())
+    del stats["share"]["sky"]
+    (workspace / "data/arrays/stats.json").write_text(json.dumps(stats))
+    with pytest.raises(UserError, match="train labels have values that are no id of the 6 classes; run `dvc repro pre"):
+        train.main()
+    assert not (workspace / MODEL).exists()
 
 
 def test_on_the_cpu_the_first_line_says_so_and_how_long_it_takes(workspace):

@@ -16,9 +16,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segcore.dataset.classes import CLASSES
-
-DRIVABLE, NON_DRIVABLE, LIVING, VEHICLES, ROADSIDE, FAR, SKY = range(len(CLASSES))
+DRIVABLE, NON_DRIVABLE, LIVING, VEHICLES, ROADSIDE, FAR, SKY = range(7)  # in the order of data/sets/idd_lite.yaml
 WIDTH, HEIGHT = 320, 227
 ZOOM = 3  # drawn this much larger; averaging it down smooths the edges
 SIZE = (WIDTH * ZOOM, HEIGHT * ZOOM)
