@@ -32,7 +32,7 @@ from segcore.runtime.threads import thread_count
 COUNTS = (88, 350, 700)
 SIZE = (1920, 1080)
 INPUT_SIZE = (512, 1024)  # height, width of the network's input
-POOL = 20  # different pictures
+POOL = 18  # different pictures
 EXTRAPOLATED = 14_000
 DESCRIPTION = SETS / "idd.yaml"
 
