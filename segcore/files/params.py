@@ -3,6 +3,7 @@
 The type of each section is defined beside the code that uses it, so that a stage depends on its own parameters only.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ from segcore.runtime.errors import UserError
 from segcore.runtime.typed import AnyStrict, validate
 
 PARAMS = Path("params.yaml")
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """A loader that refuses a key that is there twice. PyYAML takes the last one without a word."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key, count in Counter(keys).items() if count > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
+        super().flatten_mapping(node)
 
 
 def load(section: str, model: type[AnyStrict], path: Path = PARAMS) -> AnyStrict:
@@ -33,7 +44,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: if it is anything else.
     """
     try:
-        values = yaml.safe_load(path.read_bytes())
+        values = yaml.load(path.read_bytes(), UniqueKeyLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: for example the month 13 in a date
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

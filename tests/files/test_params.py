@@ -39,6 +39,7 @@ def test_a_section_is_read_typed(tmp_path):
         ("knobs: " + "[" * 1000, "not valid YAML"),
         ("knobs: 2024-13-45", "not valid YAML: month must be in 1..12"),
         ("knobs: !!python/name:os.system x", "not valid YAML: could not determine a constructor for the tag"),
+        ("knobs: {epochs: 3, epochs: 4}", "not valid YAML: the key 'epochs' is there twice"),
         ("- 1\n- 2", "a mapping of names to values was expected"),
         ("", "a mapping of names to values was expected"),
         ("knobs: 3", "knobs: "),

@@ -9,7 +9,7 @@ from tests.support.running import ROOT
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
 UNSAFE_BUILTINS = {"eval", "exec", "compile", "__import__"}  # methods are something else, as a network's eval
 UNSAFE_FUNCTIONS = {"read_pickle", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"}
-SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
+SAFE_LOADERS = {"SafeLoader", "CSafeLoader", "UniqueKeyLoader"}  # the last is a SafeLoader of ours
 
 CODE = sorted(path for folder in ("segcore", "stages", "tools") for path in ROOT.glob(f"{folder}/**/*.py"))
 
