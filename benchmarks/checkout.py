@@ -9,18 +9,20 @@ from typing import Any
 
 import yaml
 
+from segcore.files.description import SETS
+
 ROOT = Path(__file__).parent.parent
-CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/random_start.yaml", "data/sets")
+CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/random_start.yaml", str(SETS))
 
 
 class Checkout:
     """The copy, at :attr:`root`."""
 
-    def __init__(self, root: Path, source: Path) -> None:
-        """Copy the code to ``root``, and let fetch read the archive ``source``."""
+    def __init__(self, root: Path, source: Path, dataset: Path = SETS / "idd_lite.yaml") -> None:
+        """Copy the code to ``root``, and let fetch read ``source``, which ``dataset`` describes."""
         self.root = root
         self._params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        self._params["fetch"] |= {"source": str(source.absolute()), "sha256": None}
+        self._params["fetch"] = {"source": str(source.absolute()), "dataset": str(dataset), "sha256": None}
         for name in CODE:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_dir():

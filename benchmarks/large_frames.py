@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -54,21 +55,16 @@ def measure(
 ) -> list[Row]:
     """Return a row per number of frames and stage."""
     source = root / "source"
-    checkout = Checkout(root / "checkout", source)
+    checkout = Checkout(root / "checkout", source, DESCRIPTION)
     height, width = input_size
-    checkout.set(
-        fetch={"source": str(source), "dataset": str(DESCRIPTION), "sha256": None},
-        preprocess={"height": height, "width": width},
-        train={"epochs": 1},
-    )
+    checkout.set(preprocess={"height": height, "width": width}, train={"epochs": 1})
+    names = [name for each in read_description(ROOT / DESCRIPTION).classes.values() for name in each.names]
     pictures = make_pictures(size)
     alone = decoding_rate(pictures)
     rows = []
-    done = 0
-    for count in counts:
-        for number in range(done, count):
-            write_frame(source, number, pictures[number % POOL], size)
-        done = count
+    for before, count in pairwise((0, *counts)):
+        for number in range(before, count):
+            write_frame(source, number, pictures[number % POOL], size, names)
         for stage in ("fetch", "preprocess") if rows else ("fetch", "preprocess", "train"):
             rows.append(row_of(stage, count, alone, *run_and_watch(checkout, stage)))
             print(f"{stage} with {count} frames: {rows[-1]['seconds']} s", file=sys.stderr)
@@ -104,13 +100,11 @@ def make_pictures(size: tuple[int, int]) -> list[bytes]:
     return pictures
 
 
-def write_frame(source: Path, number: int, picture: bytes, size: tuple[int, int]) -> None:
-    """Write a frame and its polygons; every seventh is of val."""
+def write_frame(source: Path, number: int, picture: bytes, size: tuple[int, int], names: list[str]) -> None:
+    """Write a frame, and its polygons with labels of ``names``; every seventh is of val."""
     split = "val" if number % 7 == 0 else "train"
     drive = f"{split}-{number // 50}"
     rng = np.random.default_rng(number)
-    classes = read_description(ROOT / DESCRIPTION).classes.values()
-    names = [name for each in classes for name in each.names]
     objects = []
     for _ in range(60):
         centre, radius = rng.uniform(0, size), rng.uniform(10, size[1] / 2)

@@ -77,7 +77,7 @@ def main() -> None:
             write_labels(predictions / row.frame.prediction, prediction)
         more = {"miou_flip": flipped.miou} if flip else {}
         metrics.write_scores(scores_file, plain.scores(**more, ece=calibration.error))
-        metrics.write_confusion(confusion_file, plain.protocol, classes)
+        metrics.write_confusion(confusion_file, plain.confusion, classes)
         metrics.write_counts(counts_file, plain.frames, classes)
         metrics.write_calibration(calibration_file, calibration.rows())
     print(plain.summary())

@@ -10,7 +10,7 @@ from pathlib import Path
 SPLITS = ("train", "val", "test")
 LABELLED = ("train", "val")  # the splits with ground truth
 SUFFIXES = (".jpg", ".png")  # of the pictures
-MAX_PIXELS = 16_000_000  # IDD-Lite's frames have 72,640; a small file can claim enough to exhaust the memory
+MAX_PIXELS = 16_000_000  # Cityscapes' frames have 2,097,152; a small file can claim enough to exhaust the memory
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Score an exported model on the validation frames, and compare it with the model that it was made from."""
 
 import copy
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from segcore.runtime import console
 from segcore.runtime.errors import UserError
 
 
-def compare(exported: OnnxModel, predictor: Predictor, protocol: Protocol | Literal["native"]) -> ExportScores:
+def compare(exported: OnnxModel, predictor: Predictor, protocol: Protocol) -> ExportScores:
     """Return the score of ``exported`` on frames of native size, and how it differs from that of ``predictor``.
 
     Both have the classes of the frames.

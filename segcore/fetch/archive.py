@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from segcore.fetch.members import DAMAGE, Limits, Refused, is_archive, read_members
+from segcore.fetch.members import Limits, Refused, is_archive, is_damage, read_members
 from segcore.runtime.console import open_with_progress
 from segcore.runtime.errors import UserError
 
+# Where to write a file below the output folder, by its path in the source; None if it is skipped.
 Place = Callable[[str], Path | None]
 
 
@@ -33,17 +34,11 @@ def unpack(archive: Path, root: Path, place: Place, limits: Limits) -> None:
                 _unpack_originals(file, root, missing, limits)
     except Refused as refused:
         raise UserError(f"{archive}: {refused}") from None
-    except DAMAGE as error:
-        raise _damaged(archive, error) from None
-    except OSError as error:
-        if error.errno is None:  # a failing disk sets errno, a damaged stream does not
-            raise _damaged(archive, error) from None
-        raise
-
-
-def _damaged(archive: Path, error: Exception) -> UserError:
-    why = str(error) or type(error).__name__
-    return UserError(f"{archive}: corrupt or truncated archive ({why}); download it again")
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        why = str(error) or type(error).__name__
+        raise UserError(f"{archive}: corrupt or truncated archive ({why}); download it again") from None
 
 
 def _unpack(file: IO[bytes], root: Path, place: Place, limits: Limits) -> dict[int, list[Path]]:
@@ -86,8 +81,8 @@ def _write(data: IO[bytes], path: Path) -> None:
 def copy_folder(folder: Path, root: Path, place: Place, limits: Limits, ignores: Callable[[str], bool]) -> None:
     """Copy each file below ``folder`` to ``root / place(its path)``, or skip it where that is ``None``.
 
-    Hidden files and folders are skipped, too. Files without a place that are archives are unpacked, as if their content
-    were in their folder, unless ``ignores`` is true for their path.
+    Hidden files and folders are skipped, too. An archive without a place is unpacked, as if its files were in its
+    folder, unless ``ignores`` is true for its path.
 
     Raises:
         UserError: if there is a link, a special file or an archive that is damaged or refused below ``folder``.

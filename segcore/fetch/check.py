@@ -13,52 +13,51 @@ from typing import NamedTuple
 import numpy as np
 
 from segcore.dataset.frames import LABELLED, SPLITS, Frame, find_image, list_frames
-from segcore.fetch.ids import AS_MASK
+from segcore.fetch.ids import AS_MASK, Palette
 from segcore.fetch.labels import LabelReader
 from segcore.fetch.layouts import FOUND, Seen
 from segcore.fetch.pictures import read_frame
-from segcore.fetch.problems import Kind, Problem, Wrong, listing
+from segcore.fetch.problems import Kind, Problem, Wrong, listing, of_labels
 from segcore.files.description import Description
 from segcore.files.images import write_labels
 from segcore.runtime.console import map_with_progress
 from segcore.runtime.errors import UserError
 
-NO_FRAMES = Kind("no frames", "")
+NO_FRAMES = Kind(
+    "no frames; images such as {detail} were expected",
+    "",
+    "; if its folder has a different name, set `folders` in `splits` of the description (fetch.dataset)",
+)
 SHARED_DRIVE = Kind("in {detail}", "{count} drives are in more than one split", "; the splits must share no drive")
 NO_LABEL = Kind("no label {detail}", "{count} of {labelled} frames have no label")
 NO_FRAME = Kind("no frame for this label", "{count} of {labels} labels have no frame")
-PALETTES = Kind(
-    "its palette has a different colour for index {detail} than the labels before it: a colour mask and not ids",
-    "{count} of {labels} labels have a palette that disagrees with those before it (index {detail}): colour masks and "
-    "not ids",
-    AS_MASK,
+PALETTES = of_labels(
+    "a palette with a different colour for index {detail} than in the labels before: a colour mask and not ids", AS_MASK
 )
 
-Palette = dict[int, tuple[int, ...]]
 
-
-class _Source(NamedTuple):
-    """The label of a frame in the source, and the number of its layout."""
+class _Unchecked(NamedTuple):
+    """The path of a label in ``found``, and the number of its layout."""
 
     path: Path
     layout: int
 
 
 class _Checked(NamedTuple):
-    """The problems of a frame and its label; where ids were found and the palette, as :class:`Label` has them."""
+    """The problems of a frame and its label; origin and palette as :class:`segcore.fetch.ids.Label` has them."""
 
     problems: list[Problem]
-    found: str
+    origin: str
     palette: Palette
 
 
 def check(root: Path, source: str, passed_over: Seen, description: Description) -> Counter[str]:
-    """Check the data set below ``root``, and move its labels from ``found`` to the published layout.
+    """Check the data set below ``root``, and move its labels from ``found`` to ``gtFine``.
 
     Labels that are not 8-bit grey with our class ids are written anew. If a frame has labels in several layouts, that
-    of the first layout is read. Train, val and test have frames if they are required; those of train and val have a
-    label each, of the frame's size; the splits share no drive. :mod:`segcore.fetch.pictures` says which frames are
-    read, :mod:`segcore.fetch.labels` which labels.
+    of the first layout is read. Train has frames, and so has each split that the description requires; those of train
+    and val have a label each, of the frame's size; the splits share no drive. :mod:`segcore.fetch.pictures` says which
+    frames are read, :mod:`segcore.fetch.labels` which labels.
 
     Args:
         root: a copy of the data set that may be changed, with the labels in ``found``.
@@ -67,7 +66,7 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
         description: of the data set.
 
     Returns:
-        How many labels were written anew, by where the class ids were found.
+        How many labels were written anew, by their origin, as in :class:`segcore.fetch.ids.Label`.
 
     Raises:
         UserError: if there are problems; the message has their number and lists the first ones.
@@ -77,7 +76,11 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
     labelled = [frame for split in LABELLED for frame in frames[split]]
     labels = _find_labels(root, len(description.layouts))
     reader = LabelReader(description)
-    problems = [Problem(NO_FRAMES, split) for split in _required(description) if not frames[split]]
+    problems = [
+        Problem(NO_FRAMES, split, (description.layouts[0].images.replace("{split}", (each.folders or [split])[0]),))
+        for split, each in description.splits
+        if not frames[split] and each.required
+    ]
     problems += _shared_drives(everything)
     problems += _unpaired(root, labelled, labels, passed_over, description.layouts[0].labels)
     rewritten: Counter[str] = Counter()
@@ -88,10 +91,11 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
         checked = map_with_progress(
             lambda frame: _check(root, frame, labels.get(frame), reader), everything, "check frames"
         )
-        for frame, (found, label_source, palette) in zip(everything, checked, strict=True):
+        for frame, (found, origin, palette) in zip(everything, checked, strict=True):
             problems += found
             problems += _other_colours(frame, palette, colours)
-            rewritten.update([label_source] if label_source else [])
+            if origin:
+                rewritten[origin] += 1
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
         raise UserError(
@@ -102,20 +106,13 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
     return rewritten
 
 
-def _required(description: Description) -> list[str]:
-    """Return the splits that must have frames: train, and what the description requires."""
-    splits = description.splits
-    required = {"train": True, "val": splits.val.required, "test": splits.test.required}
-    return [split for split in SPLITS if required[split]]
-
-
-def _find_labels(root: Path, layouts: int) -> dict[Frame, _Source]:
+def _find_labels(root: Path, layouts: int) -> dict[Frame, _Unchecked]:
     """Return the label of each frame that has one, by the first layout that has it."""
-    labels: dict[Frame, _Source] = {}
+    labels: dict[Frame, _Unchecked] = {}
     for layout in reversed(range(layouts)):
         for split in LABELLED:
             for path in (root / FOUND / str(layout) / split).glob("*/*"):
-                labels[Frame(split, path.parent.name, path.stem)] = _Source(path, layout)
+                labels[Frame(split, path.parent.name, path.stem)] = _Unchecked(path, layout)
     return labels
 
 
@@ -129,14 +126,15 @@ def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
 
 
 def _unpaired(
-    root: Path, frames: list[Frame], labels: dict[Frame, _Source], passed_over: Seen, pattern: str
+    root: Path, frames: list[Frame], labels: dict[Frame, _Unchecked], passed_over: Seen, pattern: str
 ) -> Iterator[Problem]:
+    """Return frames without a label, or one problem of all if files look like their labels; labels without a frame."""
     missing = [frame for frame in frames if frame not in labels]
     if missing and passed_over.count:
         other = "1 file looks" if passed_over.count == 1 else f"{passed_over.count:,} files look"
-        said = f"{len(missing):,} of {len(frames):,} frames have no label"
         kind = Kind(
-            f"{said}; {other} like labels of a different name, for example {{detail}}",
+            f"{len(missing):,} of {len(frames):,} frames have no label; {other} like labels of a different name, for "
+            "example {detail}",
             "",
             f"; rename them as {pattern} if they are such labels, or add their layout to the description "
             "(fetch.dataset)",
@@ -149,8 +147,8 @@ def _unpaired(
         yield Problem(NO_FRAME, label)
 
 
-def _check(root: Path, frame: Frame, source: _Source | None, reader: LabelReader) -> _Checked:
-    """Decode a frame, and its label if it has one; write the label anew, or move it if it is as it is to be."""
+def _check(root: Path, frame: Frame, unchecked: _Unchecked | None, reader: LabelReader) -> _Checked:
+    """Decode a frame, and its label if it has one; move the label to its place, or write it anew there."""
     problems: list[Problem] = []
     size = None
     image = find_image(root, frame)
@@ -158,19 +156,18 @@ def _check(root: Path, frame: Frame, source: _Source | None, reader: LabelReader
         size = read_frame(image).size
     except Wrong as wrong:
         problems.append(wrong.of(image.relative_to(root)))
-    if source is None:
+    if unchecked is None:
         return _Checked(problems, "", {})
     try:
-        label = reader.read(source.path, source.layout, size)
+        label = reader.read(unchecked.path, unchecked.layout, size)
     except Wrong as wrong:
-        problems.append(wrong.of(frame.label))
-        return _Checked(problems, "", {})
-    if label.found:
+        return _Checked([*problems, wrong.of(frame.label)], "", {})
+    if label.origin:
         write_labels(root / frame.label, np.asarray(label.picture))
     else:
         (root / frame.label).parent.mkdir(parents=True, exist_ok=True)
-        source.path.replace(root / frame.label)
-    return _Checked(problems, label.found, label.palette)
+        unchecked.path.replace(root / frame.label)
+    return _Checked(problems, label.origin, label.palette)
 
 
 def _other_colours(frame: Frame, palette: Palette, colours: Palette) -> Iterator[Problem]:

@@ -6,10 +6,12 @@
 - A palette with a colour in it: the indices are the ids, as tools for labelling write them.
 - A palette of greys only: the greys are the ids. Optimisers make it from grey labels, in an order of their own.
 
-All entries of a palette decide which kind it is, not only those in use: void is black in many palettes of colours, and
-a label of nothing but void would be taken for one of greys. An entry whose grey is its index says nothing; tools fill
-palettes up with such. Any other grey that is not an id was chosen for display, so a palette with such a grey is refused
-if greys and indices in use differ. So is a palette with the same grey for two indices in use.
+All entries of a palette decide which kind it is, not only those in use: void is black in many palettes of colours, so
+a label of void alone would look like one of greys.
+
+If the greys in use differ from their indices, a palette of greys is refused in two cases: two indices in use have the
+same grey; or an entry has a grey that is neither its index, with which tools fill palettes up, nor an id, so that the
+greys may have been chosen for display.
 """
 
 from typing import NamedTuple
@@ -17,29 +19,32 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from segcore.fetch.problems import Kind, Wrong, of_labels
+from segcore.fetch.problems import Wrong, of_labels
 
 SAVE = "save the class ids as 8-bit grey PNG"
 AS_MASK = (
-    "; say `encoding: colours` in the description (fetch.dataset), or save the class id of each pixel instead, as "
+    "say `encoding: colours` in the description (fetch.dataset), or save the class id of each pixel instead, as "
     "8-bit grey PNG"
 )
 
 
-class Label(NamedTuple):
-    """A picture of mode L whose values are ids; where they were found; a palette of colours.
+Palette = dict[int, tuple[int, ...]]  # red, green and blue of each index in use
 
-    ``found`` is empty if the file has the same values in 8-bit grey. The palette maps each index in use to red, green
-    and blue; it is empty if the label has none.
+
+class Label(NamedTuple):
+    """A label: a picture of mode L whose values are ids.
+
+    ``origin`` says what the ids were in the file, for example "the indices of a palette"; it is empty if the file has
+    the same values in 8-bit grey. ``palette`` is empty if the file has none, or one of greys.
     """
 
     picture: Image.Image
-    found: str
-    palette: dict[int, tuple[int, ...]]
+    origin: str
+    palette: Palette
 
 
 def find_ids(picture: Image.Image, stored: str, known: np.ndarray) -> Label:
-    """Return the ids of a label, which may have others than those that are ``known``.
+    """Return the ids of a label. They may be none of those that are ``known``, the ids of the description.
 
     ``picture`` and ``stored`` are what :func:`segcore.files.images.decode` returns.
 
@@ -48,14 +53,7 @@ def find_ids(picture: Image.Image, stored: str, known: np.ndarray) -> Label:
             values are the ids.
     """
     if picture.mode in ("RGB", "RGBA"):
-        raise Wrong(
-            Kind(
-                "a colour mask and not ids (its mode is {detail})",
-                "{count} of {labels} labels are colour masks and not ids (mode {detail})",
-                AS_MASK,
-            ),
-            picture.mode,
-        )
+        raise Wrong(of_labels("a colour mask and not ids (its mode is {detail})", AS_MASK), picture.mode)
     if picture.mode not in ("1", "L", "P"):
         raise Wrong(of_labels("one channel of 8 bits was expected; its mode is {detail}", SAVE), picture.mode)
     if picture.mode == "P":
@@ -75,9 +73,8 @@ def _from_few_bits(picture: Image.Image, stored: str, known: np.ndarray) -> Labe
     factor = 255 // (2**bits - 1)
     if np.isin(shown, known).all() and shown.any():
         raise Wrong(of_labels("{detail}-bit grey, in which white may be a class id or void", SAVE), str(bits))
-    return Label(
-        picture.point([value // factor for value in range(256)]), "the stored values of 1-, 2- or 4-bit grey", {}
-    )
+    picture = picture.point([value // factor for value in range(256)])
+    return Label(picture, "the stored values of 1-, 2- or 4-bit grey", {})
 
 
 def _from_palette(picture: Image.Image, known: np.ndarray) -> Label:

@@ -17,7 +17,6 @@ from segcore.fetch.pictures import more_than_pixels, orientation, read_picture
 from segcore.fetch.polygons import read_polygons
 from segcore.fetch.problems import Kind, Wrong, of_labels, unknown
 from segcore.files.description import Description
-from segcore.files.description import masks as mask_colours
 
 _SIZE = Kind("{detail}", "{count} of {labels} labels are not of their frame's size: {detail}")
 _UNKNOWN_IDS = unknown("ids")
@@ -34,16 +33,16 @@ class LabelReader:
         self._ids = np.full(256, UNKNOWN, dtype=np.uint8)
         for value, each in sources:
             self._ids[list(each.ids)] = value
-        colours = {colour: value for value, each in sources for colour in mask_colours(each)}
+        colours = {colour: value for value, each in sources for colour in each.mask_colours}
         self._colours = masks.colour_table(colours) if "colours" in self._encodings else np.empty(0, dtype=np.uint8)
         self._names: dict[str, int | None] = dict.fromkeys(description.skip_names)
         self._names |= {name: value for value, each in sources for name in each.names}
 
     def read(self, path: Path, layout: int, size: Size | None) -> Label:
-        """Read a label of the layout with this number, whose frame has ``size`` unless that is unknown.
+        """Read a label of the layout with this number; ``size`` is that of its frame, ``None`` if it is not known.
 
         Raises:
-            Wrong: unless it is of this size, and has nothing but the ids, colours or names of the description.
+            Wrong: if it is damaged, of a different size, or has ids, colours or names that the description lacks.
         """
         if self._encodings[layout] == "polygons":
             return self._read_polygons(path, size)
@@ -61,14 +60,14 @@ class LabelReader:
         if (self._ids[used] == used).all():
             return label
         mapped = label.picture.point(self._ids.tolist())
-        return Label(mapped, label.found or "ids mapped by the description", label.palette)
+        return Label(mapped, label.origin or "ids mapped by the description", label.palette)
 
     def _read_polygons(self, path: Path, size: Size | None) -> Label:
         polygons = read_polygons(path)
         _check_size((polygons.width, polygons.height), size)
         left_out = any(each.few_points and not each.deleted for each in polygons.objects)
-        found = "polygons; those of fewer than 3 points were left out" if left_out else "polygons"
-        return Label(polygons.draw(self._names), found, {})
+        origin = "polygons; those of fewer than 3 points were left out" if left_out else "polygons"
+        return Label(polygons.draw(self._names), origin, {})
 
 
 def _read_png(path: Path, size: Size | None, remedy: str) -> tuple[Image.Image, str]:

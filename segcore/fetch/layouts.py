@@ -22,7 +22,7 @@ _MAX_FOLDERS = 100
 
 
 class Seen:
-    """How many files of some kind there were, and the first of them."""
+    """How many files of some kind there were, and the first of them: all the paths of an archive may be too many."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,20 +34,11 @@ class Seen:
         self.count += 1
 
 
-class _Patterns:
-    """The patterns of all layouts of a description, in order."""
-
-    def __init__(self, description: Description) -> None:
-        splits = description.folders()
-        self.images = [Pattern(layout.images, splits) for layout in description.layouts]
-        self.labels = [Pattern(layout.labels, splits) for layout in description.layouts]
-
-
 class LayoutMapper:
-    """Find the place of each file of a source in data/raw, and note where the images and labels are.
+    """Find the place of each file of a source in data/raw.
 
-    ``passed_over`` are the files of train and val that have no place but look like labels. ``sets`` is the folder with
-    the descriptions that are proposed for a source that does not fit.
+    ``source`` is its name in messages. ``sets`` is the folder with the descriptions that are proposed for a source that
+    does not fit. ``passed_over`` are the files of train and val that have no place but look like labels.
     """
 
     def __init__(self, description: Description, source: str, sets: Path = SETS) -> None:
@@ -55,15 +46,16 @@ class LayoutMapper:
         self._description = description
         self._source = source
         self._sets = sets
-        self._patterns = _Patterns(description)
+        self._images = _image_patterns(description)
+        self._labels = [Pattern(layout.labels, description.folders()) for layout in description.layouts]
         self._labelled = {folder for folder, split in description.folders().items() if split in LABELLED}
         self._ignored = [glob.lower() for glob in description.ignore]
         self._parts = {part.lower() for part in description.parts}
         self._known: dict[str, Folder] = {}  # the first folder of "images" and of "labels"
         self._places: set[Path] = set()
-        self._misnamed: dict[Folder, Seen] = {}  # pictures below a folder of images
-        self._others: list[str] = []
-        self._hint = ""
+        self._misnamed: dict[Folder, Seen] = {}  # pictures without a place below each folder of images
+        self._others: list[str] = []  # for a message: where files without a place are
+        self._hint = ""  # for a message: descriptions that have a place for one of them
 
     def ignores(self, path: str) -> bool:
         """Return whether a file is skipped, whatever it is."""
@@ -71,10 +63,10 @@ class LayoutMapper:
         return bool(_IGNORED.fullmatch(path)) or any(fnmatchcase(name, glob) for glob in self._ignored)
 
     def place(self, path: str) -> Path | None:
-        """Return the place of a file, or ``None`` if no stage reads it.
+        """Return the place of a file below data/raw, or ``None`` if no stage reads it.
 
-        An image goes to its path in data/raw. A label goes to ``found/RANK/SPLIT/DRIVE/NAME`` with its own suffix,
-        where RANK is the number of the layout in the description.
+        The place of a label is ``found/LAYOUT/SPLIT/DRIVE/NAME`` with its own suffix, where LAYOUT is the number of
+        its layout in the description; :mod:`segcore.fetch.check` moves it.
 
         Raises:
             UserError: if two files have the same place, there is more than one data set, the images are named as those
@@ -84,16 +76,16 @@ class LayoutMapper:
             return None
         parts = tuple(path.split("/"))
         suffix = Path(parts[-1].lower()).suffix.replace(".jpeg", ".jpg")
-        for pattern in self._patterns.images:
+        for pattern in self._images:
             if match := pattern.match(parts):
                 frame, folder = match
                 return self._placed(path, "images", folder, frame.image(suffix), frame.image(""))
-        for rank, pattern in enumerate(self._patterns.labels):
+        for layout, pattern in enumerate(self._labels):
             if match := pattern.match(parts):
                 frame, folder = match
                 if frame.split not in LABELLED:
                     return None
-                place = Path(FOUND, str(rank), frame.split, frame.drive, f"{frame.name}{suffix}")
+                place = Path(FOUND, str(layout), frame.split, frame.drive, f"{frame.name}{suffix}")
                 return self._placed(path, "labels", folder, place, place)
         self._pass_over(path, parts)
         return None
@@ -113,46 +105,45 @@ class LayoutMapper:
         return tuple(part for part in path if part.lower() not in self._parts)
 
     def _pass_over(self, path: str, parts: tuple[str, ...]) -> None:
-        folder = _folder_above(self._patterns.images, parts)
+        """Note a file without a place, for the messages of :meth:`finish` and of the check."""
+        folder = _folder_above(self._images, parts)
         picture = _PICTURE.fullmatch(path) is not None
-        hint = self._fitting(path, parts) if picture and (folder or not (self._known or self._hint)) else ""
         if folder and picture:
-            if hint:  # at once, as its archive may be large
+            if hint := self._propose(path, parts):  # at once, as its archive may be large
                 raise UserError(f"{self._source}: {hint}")
             self._misnamed.setdefault(folder, Seen()).add(path)
             if len(self._misnamed) > _MAX_FOLDERS:
                 folders = f"more than {_MAX_FOLDERS} folders like {'/'.join(folder.path)}"
                 raise UserError(f"{self._source}: {folders}; keep only the data set")
-        elif not folder and self._looks_like_label(parts):
+        elif picture and not (self._known or self._hint):
+            self._hint = self._propose(path, parts)
+        if not folder and self._looks_like_label(parts):
             self.passed_over.add(path)
-        self._hint = self._hint or hint
         start = "/".join(parts[:2])
         if len(self._others) < 8 and start not in self._others:
             self._others.append(start)
 
     def _looks_like_label(self, parts: tuple[str, ...]) -> bool:
-        suffixes = tuple(Path(pattern.text).suffix for pattern in self._patterns.labels)
-        of_labels = _folder_above(self._patterns.labels, parts) or parts[-1].lower().endswith(suffixes)
+        suffixes = tuple(Path(pattern.text).suffix for pattern in self._labels)
+        of_labels = _folder_above(self._labels, parts) or parts[-1].lower().endswith(suffixes)
         return bool(of_labels) and not self._labelled.isdisjoint(part.lower() for part in parts)
 
     @cached_property
-    def _other_sets(self) -> dict[Path, _Patterns]:
-        others: dict[Path, _Patterns] = {}
+    def _other_sets(self) -> dict[Path, list[Pattern]]:
+        others: dict[Path, list[Pattern]] = {}
         for path in sorted(self._sets.glob("*.yaml")):
             with contextlib.suppress(UserError, OSError):  # what cannot be read is not proposed
                 if (other := read_description(path)) != self._description:
-                    others[path] = _Patterns(other)
+                    others[path] = _image_patterns(other)
         return others
 
-    def _fitting(self, path: str, parts: tuple[str, ...]) -> str:
-        """Return which other descriptions have a place for an image, or nothing if there are none."""
-        sets = [str(each) for each, other in self._other_sets.items() if any(p.match(parts) for p in other.images)]
-        if not sets:
-            return ""
-        reads = "reads such names: set fetch.dataset to it"
-        if len(sets) > 1:
-            reads = "read such names: set fetch.dataset to one of them"
-        return f"{path!r}: not named as an image of {self._description.name}; {', '.join(sets)} {reads}"
+    def _propose(self, path: str, parts: tuple[str, ...]) -> str:
+        """Return a message with the descriptions that have a place for this image; an empty text if there are none."""
+        sets = " or ".join(
+            str(each) for each, images in self._other_sets.items() if any(image.match(parts) for image in images)
+        )
+        said = f"{path!r}: not named as an image of {self._description.name}; set fetch.dataset to {sets}"
+        return f"{said}, which reads such names" if sets else ""
 
     def finish(self) -> None:
         """Check the source as a whole, after its last file.
@@ -166,7 +157,7 @@ class LayoutMapper:
             if not above or self._without_parts(folder.above) in above:
                 more = f" and {seen.count - 1:,} more" if seen.count > 1 else ""
                 parts = seen.first.split("/")
-                patterns = dict.fromkeys(each.text for each in self._patterns.images if each.folder_above(parts))
+                patterns = dict.fromkeys(each.text for each in self._images if each.folder_above(parts))
                 raise UserError(
                     f"{self._source}: {seen.first!r}{more}: in {name} an image is named {' or '.join(patterns)}, of "
                     "letters, digits, spaces and the signs . - _ +; rename it, remove it, or add its name to `ignore` "
@@ -180,6 +171,10 @@ class LayoutMapper:
                 f"different layout of the description; it has: {found}"
             )
             raise UserError(f"{self._source}: {self._hint or missing}")
+
+
+def _image_patterns(description: Description) -> list[Pattern]:
+    return [Pattern(layout.images, description.folders()) for layout in description.layouts]
 
 
 def _folder_above(patterns: list[Pattern], parts: tuple[str, ...]) -> Folder | None:

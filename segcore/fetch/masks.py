@@ -5,17 +5,15 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from segcore.fetch.problems import MANY, Kind, Wrong, of_labels, unknown
+from segcore.fetch.problems import MANY, Wrong, of_labels, unknown
 
 UNKNOWN = 254  # in tables of class ids: neither the id of a class nor void
 SAVE = "save it as RGB of 8 bits"
 _AT_ONCE = 1 << 16  # pixels that are looked up at once: few, as they fit the processor's cache
 _UNKNOWN_COLOURS = unknown("colours")
-_MIXED_COLOURS = Kind(
+_MIXED_COLOURS = of_labels(
     f"more than {MANY} colours that the description (fetch.dataset) does not know, for example {{detail}}",
-    f"{{count}} of {{labels}} labels have more than {MANY} colours that the description (fetch.dataset) does not know, "
-    "for example {detail}",
-    "; compression with loss and smooth resizing mix colours: use the masks as they were drawn",
+    "compression with loss and smooth resizing mix colours: use the masks as they were drawn",
 )
 
 Colour = tuple[int, int, int]

@@ -25,9 +25,8 @@ MAX_NAME = 4096  # characters of a path; Linux allows no longer one
 MAX_HEADERS = 4096  # bytes of a tar beside the content of its files, for each member that is allowed
 XZ_MEMORY = 80 << 20  # `xz -9` needs 65 MiB
 
-# What tarfile, zipfile and the decompressors raise for damaged input. Those of gzip and bzip2 also raise an OSError
-# without an errno.
-DAMAGE = (
+# What tarfile, zipfile and the decompressors raise for damaged input.
+_DAMAGE = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, LookupError,
     ArithmeticError, RuntimeError,
 )  # fmt: skip
@@ -37,6 +36,12 @@ _UNPACK = "unpack it, and set fetch.source to the folder"
 
 # APPNOTE.TXT 4.4.2, "version made by", of systems whose paths have backslashes: FAT, OS/2 HPFS, NTFS, VFAT.
 _BACKSLASH_SYSTEMS = (0, 6, 10, 14)
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether damaged input raised this error."""
+    # gzip and bzip2 raise an OSError, without the errno that a failing disk sets.
+    return isinstance(error, _DAMAGE) or (isinstance(error, OSError) and error.errno is None)
 
 
 class Refused(Exception):
@@ -85,7 +90,7 @@ def read_members(file: IO[bytes], limits: Limits) -> Iterator[Member]:
     Raises:
         Refused: if it is not an archive that is read here, contains symbolic links, devices, encrypted files,
             absolute paths or ``..``, hard links to anything but an earlier file, or exceeds the limits.
-        Exception: one of :data:`DAMAGE`, or an OSError without an errno, if it is damaged.
+        Exception: if it is damaged; see :func:`is_damage`.
     """
     total = 0
     # Names are kept as digests, because a name can be long. Only hard links need them.
@@ -144,12 +149,12 @@ def is_archive(file: IO[bytes]) -> bool:
         stream = _decompressed(file)
         while len(head) < formats.HEAD and (data := stream.read(formats.HEAD - len(head))):
             head += data
-    except (*DAMAGE, Refused):
+    except Refused:
         return True
-    except OSError as error:
-        if error.errno is None:
-            return True
-        raise
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        return True
     return head[257:262] == b"ustar"
 
 
@@ -244,6 +249,7 @@ class _Unxz:
         self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
 
     def read(self, size: int) -> bytes:
+        """Return 1 to ``size`` bytes; none at the end."""
         data = b""
         while not data:
             compressed = b""

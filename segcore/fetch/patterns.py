@@ -49,7 +49,7 @@ class Pattern:
                 return None
             found |= match.groupdict()
         split = self._splits.get(found["split"].lower())
-        if split is None:  # Unicode has letters that are an `s` or a `k` without regard to case, and not in lower case
+        if split is None:  # the expression takes `ſ`, an old `s`, for an `s`; lower() does not
             return None
         return Frame(split, found.get("drive", split), found["frame"]), self._folder(path, above)
 

@@ -5,12 +5,17 @@ from pathlib import Path
 from PIL import Image
 
 from segcore.fetch import formats
-from segcore.fetch.problems import Kind, Wrong
+from segcore.fetch.problems import Wrong, kind_of, of_frames
 from segcore.files.images import Unreadable, decode
 
 _ORIENTATION = 0x112  # the tag of EXIF
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 _MODES = ("RGB", "L")
+_TURNED = of_frames(
+    "EXIF orientation {detail}, by which some readers turn a picture and others do not",
+    "if the label fits the picture as stored, remove the tag (exiftool -Orientation= FILE); if it fits the turned "
+    "picture, turn it (mogrify -auto-orient FILE)",
+)
 
 
 def read_frame(path: Path) -> Image.Image:
@@ -25,37 +30,21 @@ def read_frame(path: Path) -> Image.Image:
     # Pillow shows a PNG of 16 bits as RGB, and one of 2 or 4 bits as grey.
     mode = stored if kind == "PNG" and picture.mode in _MODES else picture.mode
     if mode not in _MODES:
-        raise Wrong(
-            Kind(
-                "RGB or grey of 8 bits was expected; its mode is {detail}",
-                "{count} of {frames} frames are neither RGB nor grey of 8 bits: mode {detail}",
-                "; save it as RGB",
-            ),
-            mode,
-        )
+        raise Wrong(of_frames("RGB or grey of 8 bits was expected; its mode is {detail}", "save it as RGB"), mode)
     if more := more_than_pixels(picture):
-        raise Wrong(Kind("{detail}", "{count} of {frames} frames: {detail}", "; save it as RGB without"), more)
+        raise Wrong(of_frames("{detail}", "save it as RGB without"), more)
     if turned := orientation(picture):
-        raise Wrong(
-            Kind(
-                "EXIF orientation {detail}",
-                "{count} of {frames} frames have EXIF orientation {detail}",
-                ", by which some readers turn a picture and others do not; if the label fits the picture as stored, "
-                "remove the tag (exiftool -Orientation= FILE); if it fits the turned picture, turn it (mogrify "
-                "-auto-orient FILE)",
-            ),
-            turned,
-        )
+        raise Wrong(_TURNED, turned)
     return picture
 
 
-def read_picture(path: Path, kind: str, what: str, remedy: str) -> tuple[Image.Image, str]:
+def read_picture(path: Path, kind: str, files: str, remedy: str) -> tuple[Image.Image, str]:
     """Decode a picture of Pillow's format ``kind``, as :func:`segcore.files.images.decode` does.
 
     Args:
         path: of the picture.
         kind: JPEG or PNG.
-        what: frames or labels.
+        files: ``"frames"`` or ``"labels"``.
         remedy: what to do with a picture of a different format.
 
     Raises:
@@ -67,15 +56,9 @@ def read_picture(path: Path, kind: str, what: str, remedy: str) -> tuple[Image.I
         with path.open("rb") as file:
             found = formats.recognise(file.read(formats.HEAD))
         if found is None or found == f"a {kind}":
-            raise Wrong(Kind("{detail}", f"{{count}} of {{{what}}} {what}: {{detail}}"), str(error)) from None
-        raise Wrong(
-            Kind(
-                f"{{detail}}, not a {kind}",
-                f"{{count}} of {{{what}}} {what}: {{detail}}, not a {kind}",
-                f"; {formats.remedy(found, remedy)}",
-            ),
-            found,
-        ) from None
+            raise Wrong(kind_of(files, "{detail}"), str(error)) from None
+        different = kind_of(files, f"{{detail}}, not a {kind}", formats.remedy(found, remedy))
+        raise Wrong(different, found) from None
 
 
 def more_than_pixels(picture: Image.Image) -> str:

@@ -1,8 +1,8 @@
 """Read labels that are polygons, in JSON as the tools of Cityscapes and IDD write it, and draw their classes.
 
 They are drawn as json2labelImg.py of https://github.com/mcordts/cityscapesScripts and of
-https://github.com/AutoNUE/public-code does it, with one difference: the one of Cityscapes draws a polygon of two points
-as a line, and fails at fewer; the one of IDD leaves all of them out, as here.
+https://github.com/AutoNUE/public-code does it. Polygons of fewer than three points are left out, as by the program of
+IDD; the one of Cityscapes draws two points as a line, and fails at fewer.
 """
 
 from pathlib import Path
@@ -57,14 +57,13 @@ class Polygons(_Read):
     def draw(self, ids: dict[str, int | None]) -> Image.Image:
         """Draw the id of each name on void, in a picture of mode L; objects whose id is ``None`` are left out.
 
+        A name that ends in ``group`` and has no id has that of the name without it.
+
         Raises:
-            Wrong: if there is no id for a name. A name that ends in ``group`` may have the id of the name without it.
+            Wrong: if there is no id for a name.
         """
         drawn = [each for each in self.objects if not each.deleted and not each.few_points]
-        names = {each.label: each.label for each in drawn}
-        for name in names:
-            if name not in ids:
-                names[name] = name.removesuffix("group")
+        names = {each.label: each.label if each.label in ids else each.label.removesuffix("group") for each in drawn}
         if strange := [name for name, known in names.items() if known not in ids]:
             raise Wrong(_UNKNOWN_NAMES, *map(repr, strange))
         picture = Image.new("L", (self.width, self.height), VOID)

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 SHOWN = 20  # lines
@@ -44,19 +45,19 @@ class Wrong(Exception):
         return Problem(self.kind, str(subject), self.details)
 
 
-def of_labels(what: str, remedy: str) -> Kind:
-    """Return a kind of problem that labels have."""
-    return Kind(what, f"{{count}} of {{labels}} labels: {what}", f"; {remedy}")
+def kind_of(files: str, what: str, remedy: str = "", shown: int = 5) -> Kind:
+    """Return a kind of problem of ``files``, which are frames or labels; the text is the same for one and for many."""
+    return Kind(what, f"{{count}} of {{{files}}} {files}: {what}", f"; {remedy}" if remedy else "", shown)
+
+
+of_frames = partial(kind_of, "frames")
+of_labels = partial(kind_of, "labels")
 
 
 def unknown(what: str) -> Kind:
     """Return the kind of problem of labels with ids, names or colours that the description does not have."""
-    return Kind(
-        f"{what} that the description (fetch.dataset) does not know: {{detail}}",
-        f"{{count}} of {{labels}} labels have {what} that the description (fetch.dataset) does not know: {{detail}}",
-        "; give each to a class or to void there, or correct the labels",
-        MANY,
-    )
+    remedy = "give each to a class or to void there, or correct the labels"
+    return of_labels(f"{what} that the description (fetch.dataset) does not know: {{detail}}", remedy, MANY)
 
 
 def listing(problems: Sequence[Problem], **totals: int) -> str:

@@ -19,12 +19,15 @@ Colour = Annotated[tuple[Channel, Channel, Channel], Field(strict=False)]  # RGB
 Side = Annotated[int, Field(ge=1, le=16384)]
 
 
-class Protocol(Strict):
-    """The size in pixels to which prediction and truth are resized before they are compared."""
+class FixedSize(Strict):
+    """A size in pixels, to which prediction and truth are resized before they are compared."""
 
     width: Side
     height: Side
     resampling: Literal["nearest"]  # as Pillow does it; OpenCV's picks different pixels
+
+
+Protocol = FixedSize | Literal["native"]  # native: scored at native size
 
 
 class Licence(Strict):
@@ -42,7 +45,7 @@ class Dataset(Strict):
     home: str | None  # URL
     licence: Licence
     classes: dict[str, Colour]  # the name of each class in the order of the ids, with the colour to draw it in
-    protocol: Protocol | Literal["native"]  # native: scored at native size
+    protocol: Protocol
     sample: bool  # whether it is the built-in sample
 
     @property
@@ -56,7 +59,7 @@ class Dataset(Strict):
         return list(self.classes.values())
 
     def terms(self, started_from_weights: bool) -> str:
-        """Return the licence of the frames and what it means for weights, which may have started from others'."""
+        """Return the terms of the frames, and a note if training started from weights that have terms of their own."""
         if not started_from_weights:
             return self.licence.terms
         return f"{self.licence.terms} The weights that training started from have terms of their own, which apply, too."

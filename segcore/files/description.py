@@ -6,7 +6,7 @@ docs/datasets.md explains each key.
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -58,21 +58,31 @@ def _pattern(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 Item = TypeVar("Item")
-Listed = Annotated[tuple[Item, ...], Field(strict=False)]
+Listed = Annotated[tuple[Item, ...], Field(strict=False)]  # YAML has lists, which strict pydantic takes for no tuples
 
 
-class Source(Strict):
-    """The ids, polygon names and mask colours of a class, or of void, in the files of the source."""
+class Values(Strict):
+    """The ids, polygon names and mask colours of a class, or of void, in the labels of the source."""
 
     ids: Listed[Id] = ()
     names: Listed[Text] = ()
     mask: Listed[Colour] = ()
 
+    @property
+    def mask_colours(self) -> tuple[tuple[int, int, int], ...]:
+        """Its colours in a colour mask."""
+        return self.mask
 
-class Class(Source):
-    """A class: how it is drawn, and how the source labels it. ``mask`` is ``[colour]`` unless it is given."""
+
+class Class(Values):
+    """A class: the colour to draw it in, and its values in the source. ``mask`` is ``[colour]`` unless it is given."""
 
     colour: Colour
+
+    @property
+    def mask_colours(self) -> tuple[tuple[int, int, int], ...]:
+        """Its colours in a colour mask."""
+        return self.mask or (self.colour,)
 
 
 class Layout(Strict):
@@ -96,25 +106,36 @@ class Layout(Strict):
 
 
 class Split(Strict):
-    """A split: the names of its folder, whether it must have frames, and how many it has as published."""
+    """A split: the names of its folder, and how many frames it has as published."""
 
     folders: Listed[Text] | None = None  # none: its own name
-    required: bool = False
     frames: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
 
 
-class LabelledSplit(Split):
-    """A split with ground truth, which must have frames unless the description says otherwise."""
+class Train(Split):
+    """The train split, which must have frames."""
+
+    required: Literal[True] = True
+
+
+class Val(Split):
+    """The validation split, which must have frames unless the description says otherwise."""
 
     required: bool = True
+
+
+class Test(Split):
+    """The test split, which may be missing unless the description says otherwise."""
+
+    required: bool = False
 
 
 class Splits(Strict):
     """The splits of a data set."""
 
-    train: LabelledSplit = LabelledSplit()
-    val: LabelledSplit = LabelledSplit()
-    test: Split = Split()
+    train: Train = Train()
+    val: Val = Val()
+    test: Test = Test()
 
 
 class Sample(Strict):
@@ -134,38 +155,26 @@ class Description(Strict):
     home: Text | None = None
     licence: Licence
     classes: Annotated[dict[ClassName, Class], Field(min_length=2, max_length=MAX_CLASSES)]
-    void: Source = Source()
+    void: Values = Values()
     skip_names: Listed[Text] = ()  # polygons that are not drawn
     layouts: Listed[Layout]
     parts: Listed[Text] = ()  # folders that may stand side by side, of a set that is published in several archives
     ignore: Listed[Text] = ()  # globs of file names that are neither frames nor labels
     splits: Splits = Splits()
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None = None  # width, height of the largest frame
-    protocol: Protocol | Literal["native"] = "native"
+    protocol: Protocol = "native"
     sample: Sample | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
-        """Check that colours to draw with, ids, names and mask colours each belong to one class."""
+        """Check that each colour, id, name and mask colour belongs to one class, and each folder to one split."""
         everyone = [*self.classes.values(), self.void]
         colours = [*(each.colour for each in self.classes.values()), VOID_COLOUR]
-        labels = {
-            "colour (void is drawn in black)": colours,
-            "id": [value for each in everyone for value in each.ids],
-            "name": [*(value for each in everyone for value in each.names), *self.skip_names],
-            "mask colour": [value for each in everyone for value in masks(each)],
-        }
-        for what, values in labels.items():
-            if twice := [value for value, count in Counter(values).items() if count > 1]:
-                raise ValueError(f"classes: each {what} was expected once; {twice[0]} is there twice")
-        return self
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        """Check that no folder belongs to two splits."""
-        counts = Counter(folder for split in SPLITS for folder in self._folders(split))
-        if twice := [folder for folder, count in counts.items() if count > 1]:
-            raise ValueError(f"splits: each folder was expected once; {twice[0]} is there twice")
+        _check_unique("classes: each colour (void is drawn in black)", colours)
+        _check_unique("classes: each id", [value for each in everyone for value in each.ids])
+        _check_unique("classes: each name", [*(name for each in everyone for name in each.names), *self.skip_names])
+        _check_unique("classes: each mask colour", [value for each in everyone for value in each.mask_colours])
+        _check_unique("splits: each folder", [folder for split in SPLITS for folder in self._folders(split)])
         return self
 
     @model_validator(mode="after")
@@ -174,9 +183,9 @@ class Description(Strict):
         if not self.layouts:
             raise ValueError("layouts: at least one was expected")
         for number, layout in enumerate(self.layouts):
+            key = {"ids": "ids", "polygons": "names"}.get(layout.encoding)  # any class has a colour
             for name, each in self.classes.items():
-                key = {"ids": "ids", "colours": "mask", "polygons": "names"}[layout.encoding]
-                if layout.encoding != "colours" and not getattr(each, key):
+                if key and not getattr(each, key):
                     raise ValueError(
                         f"classes.{name}.{key}: missing, and layouts.{number} has the encoding {layout.encoding}"
                     )
@@ -203,9 +212,9 @@ class Description(Strict):
         return [folder.lower() for folder in getattr(self.splits, split).folders or [split]]
 
 
-def masks(source: Source) -> tuple[tuple[int, int, int], ...]:
-    """Return the colours of a class, or of void, in a colour mask."""
-    return source.mask or ((source.colour,) if isinstance(source, Class) else ())
+def _check_unique(what: str, values: list[Any]) -> None:
+    if twice := [value for value, count in Counter(values).items() if count > 1]:
+        raise ValueError(f"{what} was expected once; {twice[0]} is there twice")
 
 
 def read_description(path: Path) -> Description:

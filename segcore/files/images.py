@@ -96,7 +96,7 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_labels(path: Path, size: tuple[int, int], classes: int) -> np.ndarray:
-    """Read the ids, uint8 H×W, of so many ``classes`` in a frame whose width and height are ``size``.
+    """Read class ids, uint8 H×W, of a frame of this width and height; ``classes`` is the number of classes.
 
     Raises:
         UserError: unless it is a grey picture of 8 bits, of that size, with class ids and void only.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 
-from segcore.dataset.classes import VOID
+from segcore.dataset.classes import ClassNames
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict
 
@@ -26,7 +26,7 @@ class Record(Strict):
     """The record of a model: everything that its bytes depend on, and nothing that differs between equal runs."""
 
     model_config = ConfigDict(extra="ignore")
-    classes: list[str] = Field(min_length=1, max_length=VOID)  # in the order of the ids
+    classes: ClassNames
     input_size: tuple[int, int] = Field(strict=False)  # height, width
     mean: list[float]
     std: list[float]

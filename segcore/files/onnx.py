@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from segcore.dataset.classes import VOID
+from segcore.dataset.classes import ClassNames
 from segcore.files.dataset import Colour
 from segcore.runtime.errors import UserError
 from segcore.runtime.threads import thread_count
@@ -35,8 +35,8 @@ class OnnxRecord(Strict):
     """The metadata of an exported model."""
 
     model_config = ConfigDict(extra="ignore")
-    classes: list[str] = Field(min_length=1, max_length=VOID)  # in the order of the ids
-    colours: list[Colour]  # in the same order
+    classes: ClassNames
+    colours: list[Colour]  # in the order of the classes
     licence: str  # of the frames that it was trained on
     model_sha256: str  # of the .safetensors file that it was made from
     input_size: tuple[int, int] = Field(strict=False)  # height, width of the network's input

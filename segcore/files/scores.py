@@ -116,7 +116,10 @@ def read_counts(content: bytes, name: str) -> pd.DataFrame:
     """
     types = dict.fromkeys(COLUMNS, "str") | dict.fromkeys(PIXELS, "int64")
     try:
-        return pd.read_csv(io.BytesIO(content), usecols=COLUMNS, dtype=types, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(content), usecols=COLUMNS, dtype=types, keep_default_na=False)
+        if table.empty:
+            raise ValueError("it has no rows")
+        return table
     except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{name}: not the table that evaluate writes ({reason}); run `dvc repro`") from None

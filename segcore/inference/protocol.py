@@ -1,11 +1,10 @@
 """Scores by the protocol of a data set: one confusion matrix over all frames, without void.
 
-Prediction and ground truth are compared at native size, or at a fixed size. The organisers of the IDD-Lite challenge of
-NCVPRIPG 2019 do the latter: their code resizes with Pillow's NEAREST to 256×128; OpenCV's picks different pixels.
+Prediction and ground truth are compared at native size, or at a fixed size, to which Pillow's NEAREST resizes them:
+OpenCV's picks different pixels.
 """
 
 import math
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,14 +20,15 @@ from segcore.network.iou import class_counts, class_iou, mean_iou
 class Evaluation:
     """The counts of all frames so far, with the confusion matrices C×C at the protocol's and at native size.
 
-    The sums of :attr:`frames` give ``miou`` exactly. With the protocol ``native`` both matrices are the same array.
+    The sums of :attr:`frames` give ``miou`` exactly. With the protocol ``native``, :attr:`confusion` and :attr:`native`
+    are the same array.
     """
 
-    def __init__(self, classes: list[str], protocol: Protocol | Literal["native"]) -> None:
+    def __init__(self, classes: list[str], protocol: Protocol) -> None:
         self.classes = classes
         self.frames: list[tuple[str, str, np.ndarray]] = []  # drive, frame, counts C×3
         self.native = np.zeros((len(classes), len(classes)), np.int64)
-        self.protocol = self.native if protocol == "native" else np.zeros_like(self.native)
+        self.confusion = self.native if protocol == "native" else np.zeros_like(self.native)
         self.pixels = 0
         self._size = None if protocol == "native" else (protocol.width, protocol.height)
 
@@ -39,21 +39,21 @@ class Evaluation:
         self.pixels += truth.size
         if self._size is not None:
             matrix = self._count(_resized(truth, self._size), _resized(prediction, self._size))
-            self.protocol += matrix
+            self.confusion += matrix
         self.frames.append((frame.drive, frame.name, class_counts(matrix)))
 
     @property
     def miou(self) -> float | None:
         """mIoU at the size of the protocol, with 4 decimals."""
-        return _rounded(mean_iou(class_counts(self.protocol)))
+        return _rounded(mean_iou(class_counts(self.confusion)))
 
     def scores(self, **more: float | None) -> Scores:
         """Return the scores, with ``more`` of their fields set."""
-        counts, total = class_counts(self.protocol), self.protocol.sum()
+        counts, total = class_counts(self.confusion), self.confusion.sum()
         return Scores(
             miou=self.miou,
             miou_native=_rounded(mean_iou(class_counts(self.native))),
-            pixel_accuracy=_rounded(self.protocol.diagonal().sum() / total if total else math.nan),
+            pixel_accuracy=_rounded(self.confusion.diagonal().sum() / total if total else math.nan),
             iou=dict(zip(self.classes, map(_rounded, class_iou(counts)), strict=True)),
             **more,
         )

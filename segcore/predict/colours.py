@@ -26,8 +26,8 @@ class FetchDataset(Strict):
 def find_colours(classes: list[str]) -> list[Colour]:
     """Return the colours of ``classes`` in the first description that has them in this order.
 
-    The description that params.yaml names comes first, then those in data/sets by name; what cannot be read is passed
-    over. If none has them, colours are generated, and a line says so.
+    The description that params.yaml names comes first, then those in data/sets by name; files that cannot be read
+    are skipped. If none has them, colours are generated, and a line says so.
     """
     paths = sorted(SETS.glob("*.yaml"))
     with suppress(UserError, OSError):
@@ -42,7 +42,7 @@ def find_colours(classes: list[str]) -> list[Colour]:
 
 
 def generate(count: int) -> list[Colour]:
-    """Return colours of which each is as far as possible from black, white and all before it, as people see them.
+    """Return colours, each as far as possible from black, white and those before it, as people see them.
 
     Source: Glasbey et al., "Colour Displays for Categorical Images", Color Research and Application 32 (2007).
     """

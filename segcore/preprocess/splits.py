@@ -6,7 +6,7 @@ from pathlib import Path
 from segcore.dataset.frames import LABELLED, SPLITS, Frame, list_frames
 from segcore.runtime.errors import UserError
 
-HOLDOUT_SHARE = 1 / 7  # nearly the share of the official validation split in the labelled frames: 204 of 1607
+HOLDOUT_SHARE = 1 / 7  # nearly the share of the official val in the labelled frames of IDD-Lite: 204 of 1607
 ADVICE = "official needs labelled train and val frames, holdout at least two drives of labelled train frames"
 
 

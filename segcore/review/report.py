@@ -141,7 +141,7 @@ def draw_frames(comparison: Comparison) -> list[FrameSection]:
         try:
             dataset, stored = read_dataset(), DVCFileSystem(rev=comparison.base.commit)
             if dataset.names != classes_of(comparison.new.counts):
-                raise UserError(f"{DATASET} has other classes than {COUNTS}")
+                raise UserError(f"{DATASET} and {COUNTS} have different classes")
             for drive, name, before, after, _ in frames.to_numpy().tolist():
                 frame = Frame("val", drive, name)
                 pictures.append((str(frame), draw_change(frame, before, after, stored, dataset.colours)))

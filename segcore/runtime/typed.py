@@ -1,5 +1,7 @@
 """Validate values that a user or a stage has written: unknown keys, wrong types and bad values are errors."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -40,7 +42,9 @@ def validate(values: Any, model: type[AnyStrict], path: Path, prefix: str = "") 
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {_explain(problem, prefix)}" for problem in error.errors())) from None
+        raise UserError(
+            "\n".join(f"{path}: {_explain(values, problem, prefix)}" for problem in error.errors())
+        ) from None
 
 
 def read_json(path: Path, kind: Any, stage: str) -> Any:
@@ -57,16 +61,27 @@ def read_json(path: Path, kind: Any, stage: str) -> Any:
         raise UserError(f"{path}: not what {stage} writes ({key}: {first['msg']}); run `dvc repro {stage}`") from None
 
 
-def _explain(problem: Any, prefix: str) -> str:
-    key = ".".join(part for part in (prefix, *map(str, problem["loc"])) if part)
+def _explain(values: Any, problem: Any, prefix: str) -> str:
+    key = ".".join(part for part in (prefix, *_keys(values, problem)) if part)
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown parameter; check its spelling, or remove it"
     if problem["type"] == "missing":
         return f"{key}: missing"
-    said = problem["msg"].removeprefix("Value error, ")
+    said = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "valid list")
+    said = re.sub("valid dictionary( or instance of .*)?", "mapping", said)
     if not key:  # a check of several keys, which names them itself
         return said
     return f"{key}: {said[0].lower()}{said[1:]}; it is {_shown(problem['input'])}"
+
+
+def _keys(values: Any, problem: Any) -> Iterator[str]:
+    """Yield the keys that lead to a problem, without the names that pydantic gives to kinds of values."""
+    for part in problem["loc"]:
+        if isinstance(values, (dict, list)) and part in (values if isinstance(values, dict) else range(len(values))):
+            values = values[part]
+            yield str(part)
+        elif problem["type"] == "missing" and part == problem["loc"][-1]:
+            yield str(part)
 
 
 def _shown(value: Any) -> str:

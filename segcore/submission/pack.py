@@ -55,7 +55,7 @@ def _count_classes() -> int:
     if dataset.sample or dataset.name != NAME:
         raise UserError(
             f"{DATASET}: the data set is {dataset.name}, and the archive is in the format of {NAME}'s organisers, who "
-            f"take predictions for {NAME} alone; run `dvc repro` with {NAME} as fetch.source"
+            f"take predictions for {NAME} alone; run `dvc repro` with {NAME} as fetch.source and fetch.dataset"
         )
     return len(dataset.classes)
 

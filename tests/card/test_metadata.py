@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from segcore.card.metadata import describe, dump
-from segcore.files.dataset import Licence, Protocol
+from segcore.files.dataset import FixedSize, Licence
 from tests.support.idd_lite import DESCRIPTION, SAMPLE
 
 # https://github.com/huggingface/hub-docs: modelcard.md, and docs/hub/repositories-licenses.md for the licences.
@@ -96,8 +96,8 @@ def test_licence_and_data_are_those_of_the_frames():
 @pytest.mark.parametrize(
     ("protocol", "name"),
     [
-        (Protocol(width=256, height=128, resampling="nearest"), "mIoU at 256×128 pixels, without void"),
-        (Protocol(width=2048, height=1024, resampling="nearest"), "mIoU at 2048×1024 pixels, without void"),
+        (FixedSize(width=256, height=128, resampling="nearest"), "mIoU at 256×128 pixels, without void"),
+        (FixedSize(width=2048, height=1024, resampling="nearest"), "mIoU at 2048×1024 pixels, without void"),
         ("native", "mIoU at native size, without void"),
     ],
 )

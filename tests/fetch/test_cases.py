@@ -1,4 +1,4 @@
-"""Files that people have, each in a whole data set that is fetched: what is read, and what is said where it is not."""
+"""Kinds of files that occur in practice, each in a whole data set: the frames and labels, or the message."""
 
 import gzip
 import io
@@ -110,9 +110,7 @@ def test_exif_orientation(said, tmp_path):
         return encoded(frame.transpose(Image.Transpose.ROTATE_180), "JPEG", exif=exif)
 
     message = said(data_set(tmp_path, of_frames(turned)))
-    assert (
-        "  5 of 5 frames have EXIF orientation 3, by which some readers turn a picture and others do not; " in message
-    )
+    assert "  5 of 5 frames: EXIF orientation 3, by which some readers turn a picture and others do not; " in message
     assert "; the first: leftImg8bit/train/a/000001_image.jpg" in message
     assert len(message.splitlines()) == 2
 
@@ -128,7 +126,7 @@ def test_empty_root_entry(fetched, tmp_path):
     assert fetched(source) == tiny.published()
 
 
-def test_backslashes(fetched, said, tmp_path):
+def test_backslashes(fetched, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as out:
         for name, data in tiny.published().items():
             info = zipfile.ZipInfo("x")
@@ -236,7 +234,7 @@ def test_void_is_7(said, fetched, tmp_path):
 
     source = data_set(tmp_path, of_labels(changed))
     message = said(source)
-    assert "  4 of 4 labels have ids that the description (fetch.dataset) does not know: 7; give each to a " in message
+    assert "  4 of 4 labels: ids that the description (fetch.dataset) does not know: 7; give each to a class" in message
     assert "; the first: gtFine/train/a/000001_label.png" in message
     assert len(message.splitlines()) == 2
     assert fetched(source, described(tmp_path, ("void: {ids: [255]}", "void: {ids: [7, 255]}"))) == tiny.published()
@@ -249,7 +247,7 @@ def test_colour_masks(said, fetched, tmp_path):
 
     source = data_set(tmp_path, of_labels(coloured))
     message = said(source)
-    assert "  4 of 4 labels are colour masks and not ids (mode RGB); say `encoding: colours` in the descript" in message
+    assert "  4 of 4 labels: a colour mask and not ids (its mode is RGB); say `encoding: colours` in the des" in message
     assert len(message.splitlines()) == 2
     label = "labels: gtFine/{split}/{drive}/{frame}_label.png"
     dataset = described(

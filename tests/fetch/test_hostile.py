@@ -1,4 +1,4 @@
-"""Archives and pictures from nowhere: each gives a result or a message, within limits, and nothing else."""
+"""Hostile archives and pictures: each gives a result or a message, within limits, and nothing else."""
 
 import bz2
 import contextlib

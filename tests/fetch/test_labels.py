@@ -43,7 +43,7 @@ def test_the_stored_values_of_few_bits_are_the_ids(tmp_path, bits, values, inter
     ids = any_of(values)
     found = label(tmp_path, handmade_png.make(ids, bits, interlaced=interlaced))
     np.testing.assert_array_equal(found.picture, ids)
-    assert found.found
+    assert found.origin
 
 
 @pytest.mark.parametrize(("bits", "values"), [(1, [0, 1]), (1, [1]), (2, [0, 3]), (2, [3]), (4, [0, 15])])
@@ -58,7 +58,7 @@ def test_8_bit_grey_is_as_it_is(tmp_path, interlaced):
     ids = any_of(IDS)
     found = label(tmp_path, handmade_png.make(ids, 8, interlaced=interlaced))
     np.testing.assert_array_equal(found.picture, ids)
-    assert not found.found
+    assert not found.origin
 
 
 # Palettes
@@ -76,7 +76,7 @@ def test_an_optimised_grey_label_keeps_its_ids(tmp_path_factory, order, count, b
     data = handmade_png.make(indices, bits, handmade_png.PALETTE, interlaced, palette)
     found = label(tmp_path_factory.mktemp("label"), data)
     np.testing.assert_array_equal(found.picture, ids)
-    assert found.found
+    assert found.origin
 
 
 COLOURS = [(128, 64, 128), (244, 154, 232), (220, 20, 60), (70, 70, 70), (153, 153, 153), (0, 255, 0), (4, 4, 4)]
@@ -180,7 +180,7 @@ def test_a_label_that_some_readers_turn_is_refused(tmp_path, place):
     assert problem(tmp_path, handmade_png.make(tiny.ids(), 8, **{place: turned})) == (
         "EXIF orientation 8, by which some readers turn it; save the class ids as 8-bit grey PNG"
     )
-    assert not label(tmp_path, handmade_png.make(tiny.ids(), 8, **{place: upright})).found
+    assert not label(tmp_path, handmade_png.make(tiny.ids(), 8, **{place: upright})).origin
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_they_are_mapped(tmp_path, how, found):
     indices = any_of(range(6))
     made = labels.read(tmp_path, stored(indices, how), described("ids"))
     np.testing.assert_array_equal(np.asarray(made.picture), MAPPED[indices])
-    assert made.found == found
+    assert made.origin == found
 
 
 def test_ids_of_few_bits_are_mapped(tmp_path):
@@ -250,8 +250,8 @@ def test_a_label_whose_ids_are_those_in_data_raw_is_not_written_anew(tmp_path):
     """Sky is 2 in both; 0 is void in the source and road in data/raw."""
     same, other = np.full((2, 3), SKY, np.uint8), np.full((2, 3), SKY, np.uint8)
     same[0, 0], other[0, 0] = VOID, 0
-    assert labels.read(tmp_path, tiny.png(same), described("ids")).found == ""
-    assert labels.read(tmp_path, tiny.png(other), described("ids")).found == "ids mapped by the description"
+    assert labels.read(tmp_path, tiny.png(same), described("ids")).origin == ""
+    assert labels.read(tmp_path, tiny.png(other), described("ids")).origin == "ids mapped by the description"
     assert labels.ids(tmp_path, tiny.png(other), described("ids"))[0, 0] == VOID
 
 

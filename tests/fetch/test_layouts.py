@@ -253,7 +253,7 @@ def sets(tmp_path):
 def test_a_description_that_fits_is_named(sets, path):
     said = refusal("gtFine/train/0/005506_gtFine_polygons.json", path, sets=sets)
     assert said == (
-        f"{path!r}: not named as an image of IDD-Lite; {sets}/full.yaml reads such names: set fetch.dataset to it"
+        f"{path!r}: not named as an image of IDD-Lite; set fetch.dataset to {sets}/full.yaml, which reads such names"
     )
 
 
@@ -261,14 +261,15 @@ def test_a_description_that_fits_where_nothing_does(sets):
     path = "x/images/train/7/01.jpg"
     said = refusal("notes.png", path, "x/labels/train/7/01.png", description=described(FULL), sets=sets)
     assert (
-        said == f"{path!r}: not named as an image of Full; {sets}/lite.yaml reads such names: set fetch.dataset to it"
+        said
+        == f"{path!r}: not named as an image of Full; set fetch.dataset to {sets}/lite.yaml, which reads such names"
     )
 
 
 def test_several_descriptions_that_fit(sets):
     (sets / "more.yaml").write_text((sets / "full.yaml").read_text().replace("Full", "More"))
     said = refusal("leftImg8bit/train/0/1_leftImg8bit.png", sets=sets)
-    assert said.endswith(f"; {sets}/full.yaml, {sets}/more.yaml read such names: set fetch.dataset to one of them")
+    assert said.endswith(f"; set fetch.dataset to {sets}/full.yaml or {sets}/more.yaml, which reads such names")
 
 
 def test_pictures_beside_a_data_set_that_fit_a_different_description(sets):

@@ -41,7 +41,7 @@ def with_alpha(alpha):
 def test_each_colour_is_a_class(tmp_path, data):
     found = labels.read(tmp_path, data, described("colours"))
     np.testing.assert_array_equal(np.asarray(found.picture), IDS[INDICES])
-    assert (found.picture.mode, found.found, found.palette) == ("L", "the colours of a mask", {})
+    assert (found.picture.mode, found.origin, found.palette) == ("L", "the colours of a mask", {})
 
 
 def test_grey_is_a_colour(tmp_path):

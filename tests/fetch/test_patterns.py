@@ -1,13 +1,9 @@
-"""Patterns of paths, each with paths that fit and do not, and patterns that are refused."""
+"""Patterns of paths, each with paths that fit and do not. Those that are refused: tests/files/test_description.py."""
 
 import pytest
-import yaml
 
 from segcore.dataset.frames import Frame
 from segcore.fetch.patterns import Folder, Pattern
-from segcore.files.description import read_description
-from segcore.runtime.errors import UserError
-from tests.support.idd_lite import DESCRIPTION
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "test": "test"}
 
@@ -92,63 +88,3 @@ def test_what_is_below_no_folder_of_a_pattern():
     assert Pattern("{drive}/{split}_{frame}.png", SPLITS).folder_above(["a", "b"]) is None
     # As the split is in the name of the file, pictures of all splits are in one folder.
     assert Pattern("x/{split}_{frame}.png", SPLITS).folder_above(["x", "b"]) == Folder(("x",), ())
-
-
-@pytest.mark.parametrize(
-    ("images", "expected"),
-    [
-        ("/{split}/{frame}.png", "a relative path with `/` between folders was expected"),
-        ("../{split}/{frame}.png", "a relative path with `/` between folders was expected"),
-        ("{split}/./{frame}.png", "a relative path with `/` between folders was expected"),
-        ("{split}//{frame}.png", "a relative path with `/` between folders was expected"),
-        ("{split}\\{frame}.png", "a relative path with `/` between folders was expected"),
-        ("{split}/{a\\|b}{frame}.png", "a relative path with `/` between folders was expected"),
-        ("{split}/{frame.png", "braces were expected in pairs, neither nested nor around a `/`"),
-        ("{split}/frame}.png", "braces were expected in pairs, neither nested nor around a `/`"),
-        ("{split}/{{frame}|x}.png", "braces were expected in pairs, neither nested nor around a `/`"),
-        ("{split}/{a/|b}{frame}.png", "braces were expected in pairs, neither nested nor around a `/`"),
-        ("{split}/{city}/{frame}.png", "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in"),
-        ("{split}/{}{frame}.png", "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in"),
-        ("{Split}/{frame}.png", "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in"),
-        ("x/{frame}.png", "{split} and {frame} were expected once each, and {drive} at most once"),
-        ("{split}/x.png", "{split} and {frame} were expected once each, and {drive} at most once"),
-        ("{split}/{split}/{frame}.png", "{split} and {frame} were expected once each, and {drive} at most once"),
-        ("{split}/{frame}/{frame}.png", "{split} and {frame} were expected once each, and {drive} at most once"),
-        ("{split}/{drive}/{drive}_{frame}.png", "{split} and {frame} were expected once each, and {drive} at most"),
-        ("{split}/{drive}{frame}.png", "text between {drive} and {frame} was expected"),
-        ("", "a relative path"),
-    ],
-)
-def test_a_pattern_that_is_refused(tmp_path, images, expected):
-    for key in ("images", "labels"):
-        said = refused(tmp_path, {"images": "{split}/{frame}.png", "labels": "{split}/{frame}.png", key: images})
-        assert said.startswith(f"layouts.0.{key}: {expected}")
-        assert said.splitlines()[0].endswith(f"; it is {images!r}")
-
-
-@pytest.mark.parametrize(
-    ("layout", "expected"),
-    [
-        ({"images": "{split}/{frame}.bmp"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"images": "{split}/{frame}"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"images": "{split}/{frame}.{jpg|}"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"images": "{split}/{frame}.png{|.gz}"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"images": "{split}/x.{frame}"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"labels": "{split}/{frame}.json"}, "labels: a pattern that ends in .png was expected"),
-        ({"encoding": "polygons"}, "labels: a pattern that ends in .json was expected"),
-        ({"images": "{split}/{drive}/{frame}.png"}, "{drive} was expected in both images and labels, or in neither"),
-    ],
-)
-def test_a_layout_that_is_refused(tmp_path, layout, expected):
-    layout = {"images": "{split}/{frame}.png", "labels": "{split}/{frame}.png"} | layout
-    assert refused(tmp_path, layout).startswith(f"layouts.0: {expected}")
-
-
-def refused(folder, layout):
-    """Write a description with this layout, and return what is wrong with it."""
-    classes = {name: {"colour": [level] * 3, "ids": [level], "names": [name]} for name, level in (("a", 1), ("b", 2))}
-    content = DESCRIPTION.model_dump(mode="json") | {"classes": classes, "layouts": [layout]}
-    (folder / "set.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError) as caught:
-        read_description(folder / "set.yaml")
-    return str(caught.value).removeprefix(f"{folder / 'set.yaml'}: ")

@@ -125,9 +125,9 @@ def test_fewer_than_three_points_are_left_out_and_the_stage_says_so(tmp_path, po
     data = made(("sky", SQUARE, {}), ("car", points, {}))
     found = labels.read(tmp_path, data, described("polygons"))
     assert not (np.asarray(found.picture) == CAR).any()
-    assert found.found == "polygons; those of fewer than 3 points were left out"
+    assert found.origin == "polygons; those of fewer than 3 points were left out"
     deleted = made(("sky", SQUARE, {}), ("car", points, {"deleted": 1}))
-    assert labels.read(tmp_path, deleted, described("polygons")).found == "polygons"
+    assert labels.read(tmp_path, deleted, described("polygons")).origin == "polygons"
 
 
 def test_a_label_without_objects_is_void(tmp_path):

@@ -312,7 +312,7 @@ def test_a_data_set_that_a_different_description_reads(expect_error, tmp_path):
     (tmp_path / "sets/lite.yaml").write_bytes(Path(IDD_LITE).read_bytes())
     section = {"dataset": str(tmp_path / "sets/lite.yaml")}
     source = tiny.write_tar(tmp_path / "x.tar", full())
-    expect_error(f"; {path} reads such names: set fetch.dataset to it", section=section | {"source": str(source)})
+    expect_error(f"; set fetch.dataset to {path}, which reads such names", section=section | {"source": str(source)})
 
 
 def test_an_archive_beside_its_unpacked_files(expect_error, tmp_path):

@@ -1,6 +1,7 @@
 """The descriptions of data sets: those of data/sets, and what is wrong with others."""
 
 import contextlib
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.mutations import mutate
-from segcore.files.description import SETS, Description, masks, read_description
+from segcore.files.description import SETS, Description, read_description
 from segcore.runtime.errors import UserError
 from tests.support.running import ROOT
 
@@ -31,7 +32,7 @@ layouts:
 
 
 def write(folder: Path, change: dict[str, Any]) -> Path:
-    """A description with another value at each path of keys, such as ``classes.sky.ids``; None removes the key."""
+    """A description with a different value at each path of keys, such as ``classes.sky.ids``; None removes the key."""
     values = yaml.safe_load(GOOD)
     for keys, value in change.items():
         *parents, last = keys.split(".")
@@ -59,6 +60,15 @@ def test_a_description_of_this_repository_is_read(path):
     assert path.name in (ROOT / "docs/datasets.md").read_text()
 
 
+def test_the_examples_of_the_document_are_read(tmp_path):
+    examples = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/datasets.md").read_text(), re.MULTILINE | re.DOTALL)
+    for number, text in enumerate(examples):
+        (tmp_path / f"{number}.yaml").write_text(text)
+    streets, towns = (read_description(tmp_path / f"{number}.yaml") for number in range(len(examples)))
+    assert streets.name == "Streets"
+    assert towns.model_fields_set == Description.model_fields.keys() - {"sample"}  # each key is shown
+
+
 def test_the_names_of_the_descriptions_differ():
     names = [read_description(path).name for path in PUBLISHED]
     assert len(set(names)) == len(names) > 3
@@ -70,8 +80,8 @@ def test_what_is_not_given(tmp_path):
     assert description.layouts[0].encoding == "ids"
     assert description.folders() == {"train": "train", "val": "val", "test": "test"}
     assert (description.splits.train.required, description.splits.test.required) == (True, False)
-    assert masks(description.classes["sky"]) == ((70, 130, 180),)
-    assert masks(description.void) == ()
+    assert description.classes["sky"].mask_colours == ((70, 130, 180),)
+    assert description.void.mask_colours == ()
 
 
 def test_folders_of_splits_in_any_case(tmp_path):
@@ -108,27 +118,27 @@ def test_the_sample_has_a_name_and_a_licence_of_its_own(tmp_path):
         ("licence.terms", "", "licence.terms: string should have at least 1 character"),
         ("licence.spdx", "CC 0", "licence.spdx: string should match"),
         ("home", 3, "home: input should be a valid string"),
-        ("parts", "IDD", "parts: input should be a valid tuple; it is 'IDD'"),
+        ("parts", "IDD", "parts: input should be a valid list; it is 'IDD'"),
         ("classes", {"road": {"colour": [1, 2, 3]}}, "classes: dictionary should have at least 2 items"),
         ("classes.sky.colour", [70, 130, 256], "classes.sky.colour.2: input should be less than or equal to 255"),
         ("classes.sky.colour", [-1, 130, 180], "classes.sky.colour.0: input should be greater than or equal to 0"),
         ("classes.sky.colour", [70, 130], "classes.sky.colour.2: missing"),
         ("classes.sky.colour", [1, 2.5, 3], "classes.sky.colour.1: input should be a valid integer; it is 2.5"),
-        ("classes.sky.colour", "#4682b4", "classes.sky.colour: input should be a valid tuple; it is '#4682b4'"),
+        ("classes.sky.colour", "#4682b4", "classes.sky.colour: input should be a valid list; it is '#4682b4'"),
         ("classes.sky.ids", [256], "classes.sky.ids.0: input should be less than or equal to 255; it is 256"),
         ("classes.sky.ids", [True], "classes.sky.ids.0: input should be a valid integer; it is True"),
-        ("classes.sky.ids", 1, "classes.sky.ids: input should be a valid tuple; it is 1"),
+        ("classes.sky.ids", 1, "classes.sky.ids: input should be a valid list; it is 1"),
         ("classes.sky.names", ["sky", ""], "classes.sky.names.1: string should have at least 1 character"),
         ("classes.sky.mask", [[1, 2, 300]], "classes.sky.mask.0.2: input should be less than or equal to 255"),
-        ("classes.void", {"colour": [9, 9, 9], "ids": [3]}, "classes.void.[key]: the name of a class was expected"),
-        ("classes.mIoU", {"colour": [9, 9, 9], "ids": [3]}, "classes.mIoU.[key]: the name of a class was expected"),
-        ("classes.a/b", {"colour": [9, 9, 9], "ids": [3]}, "classes.a/b.[key]: the name of a class was expected"),
+        ("classes.void", {"colour": [9, 9, 9], "ids": [3]}, "classes.void: the name of a class was expected"),
+        ("classes.mIoU", {"colour": [9, 9, 9], "ids": [3]}, "classes.mIoU: the name of a class was expected"),
+        ("classes.a/b", {"colour": [9, 9, 9], "ids": [3]}, "classes.a/b: the name of a class was expected"),
         ("layouts.0.encoding", "rgb", "layouts.0.encoding: input should be 'ids', 'colours' or 'polygons'"),
-        ("protocol", "nativ", "protocol.literal['native']: input should be 'native'; it is 'nativ'"),
+        ("protocol", "nativ", "protocol: input should be 'native'; it is 'nativ'"),
         (
             "protocol",
             {"width": 256, "height": 128, "resampling": "bilinear"},
-            "protocol.Protocol.resampling: input should be 'nearest'; it is 'bilinear'",
+            "protocol.resampling: input should be 'nearest'; it is 'bilinear'",
         ),
         ("size", [320], "size.1: missing"),
         ("size", [320, 0], "size.1: input should be greater than or equal to 1; it is 0"),
@@ -172,34 +182,58 @@ def test_values_that_contradict_each_other(tmp_path, change, message):
     assert str(caught.value).startswith(f"{tmp_path / 'set.yaml'}: {message}")
 
 
+RELATIVE = "a relative path with `/` between folders was expected"
+PAIRS = "braces were expected in pairs, neither nested nor around a `/`"
+BRACES = "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in braces"
+ONCE = "{split} and {frame} were expected once each, and {drive} at most once"
+
+
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("pattern", "message"),
     [
-        ("images/{frame}.png", "{split} and {frame} were expected once each"),
-        ("images/{split}/a.png", "{split} and {frame} were expected once each"),
-        ("{split}/{split}/{frame}.png", "{split} and {frame} were expected once each"),
-        ("{split}/{frame}_{frame}.png", "{split} and {frame} were expected once each"),
+        ("/{split}/{frame}.png", RELATIVE),
+        ("../{split}/{frame}.png", RELATIVE),
+        ("{split}/./{frame}.png", RELATIVE),
+        ("{split}//{frame}.png", RELATIVE),
+        ("{split}\\{frame}.png", RELATIVE),
+        ("{split}/{a\\|b}{frame}.png", RELATIVE),
+        ("", RELATIVE),
+        ("{split}/{frame.png", PAIRS),
+        ("{split}/frame}.png", PAIRS),
+        ("{split}/{{frame}|x}.png", PAIRS),
+        ("{split}/{a/|b}{frame}.png", PAIRS),
+        ("{split}/{city}/{frame}.png", BRACES),
+        ("{split}/{}{frame}.png", BRACES),
+        ("{Split}/{frame}.png", BRACES),
+        ("x/{frame}.png", ONCE),
+        ("{split}/x.png", ONCE),
+        ("{split}/{split}/{frame}.png", ONCE),
+        ("{split}/{frame}_{frame}.png", ONCE),
+        ("{split}/{drive}/{drive}_{frame}.png", ONCE),
         ("{split}/{drive}{frame}.png", "text between {drive} and {frame} was expected"),
-        ("{split}/{name}/{frame}.png", "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected"),
-        ("{split}/{frame}.{png", "braces were expected in pairs"),
-        ("{a/b|c}/{split}/{frame}.png", "braces were expected in pairs"),
-        ("/images/{split}/{frame}.png", "a relative path with `/` between folders was expected"),
-        ("../{split}/{frame}.png", "a relative path with `/` between folders was expected"),
-        ("images\\{split}\\{frame}.png", "a relative path with `/` between folders was expected"),
     ],
 )
-def test_a_wrong_pattern(tmp_path, images, message):
+@pytest.mark.parametrize("key", ["images", "labels"])
+def test_a_wrong_pattern(tmp_path, key, pattern, message):
     with pytest.raises(UserError) as caught:
-        read(tmp_path, {"layouts.0.images": images})
-    assert str(caught.value).startswith(f"{tmp_path / 'set.yaml'}: layouts.0.images: {message}")
+        read(tmp_path, {f"layouts.0.{key}": pattern})
+    assert str(caught.value) == f"{tmp_path / 'set.yaml'}: layouts.0.{key}: {message}; it is {pattern!r}"
+
+
+IMAGES = "images: a pattern that ends in .jpg or .jpeg or .png was expected"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layouts.0.images": "{split}/{frame}"}, "images: a pattern that ends in .jpg or .jpeg or .png was expected"),
-        ({"layouts.0.images": "{split}/{frame}.{png|bmp}"}, "images: a pattern that ends in .jpg or .jpeg or .png"),
+        ({"layouts.0.images": "{split}/{frame}"}, IMAGES),
+        ({"layouts.0.images": "{split}/{frame}.bmp"}, IMAGES),
+        ({"layouts.0.images": "{split}/{frame}.{png|bmp}"}, IMAGES),
+        ({"layouts.0.images": "{split}/{frame}.{jpg|}"}, IMAGES),
+        ({"layouts.0.images": "{split}/{frame}.png{|.gz}"}, IMAGES),
+        ({"layouts.0.images": "{split}/x.{frame}"}, IMAGES),
         ({"layouts.0.labels": "{split}/{frame}.jpg"}, "labels: a pattern that ends in .png was expected"),
+        ({"layouts.0.labels": "{split}/{frame}.json"}, "labels: a pattern that ends in .png was expected"),
         ({"layouts.0.encoding": "polygons"}, "labels: a pattern that ends in .json was expected"),
         ({"layouts.0.images": "{split}/{drive}/{frame}.png"}, "{drive} was expected in both images and labels, or in"),
     ],
@@ -221,7 +255,7 @@ def test_classes_need_only_what_the_layouts_read(tmp_path):
     """A set of colour masks has neither ids nor names."""
     keys = [f"classes.{name}.{key}" for name in ("road", "sky") for key in ("ids", "names")]
     description = read(tmp_path, {"layouts.0.encoding": "colours"} | dict.fromkeys(keys))
-    assert [masks(each) for each in description.classes.values()] == [((128, 64, 128),), ((70, 130, 180),)]
+    assert [each.mask_colours for each in description.classes.values()] == [((128, 64, 128),), ((70, 130, 180),)]
 
 
 @pytest.mark.parametrize(

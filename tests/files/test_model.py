@@ -109,7 +109,7 @@ RECORD = {
     [
         {"mean": [0.5] * 2}, {"mean": [float("nan")] * 3}, {"mean": "abc"}, {"mean": [[0.5]] * 3}, {"std": None},
         {"mean": [10**400] * 3}, {"std": [float("inf")] * 3}, {"input_size": 3}, {"params": []}, {"classes": "abc"},
-        {"classes": []},
+        {"classes": []}, {"classes": [*CLASSES[1:], CLASSES[1]]}, {"classes": [*CLASSES[1:], "\x1b[31m"]},
         {"precision": 16}, {"threads": "1"}, {"init": 5},
     ],
 )  # fmt: skip

@@ -72,6 +72,7 @@ def test_a_model_of_any_number_of_classes(tmp_path, count):
         (foreign().SerializeToString(), "ONNX, but not exported by this pipeline"),
         (with_metadata(segcore="").SerializeToString(), "ONNX, but not exported by this pipeline"),
         (with_metadata(classes='["road"]').SerializeToString(), "colours: one colour per class was expected"),
+        (with_metadata(classes='["a", "b", "a"]').SerializeToString(), "classes: different names of printable"),
         (with_metadata(classes="[]", colours="[]").SerializeToString(), "classes: list should have at least 1 item"),
         (with_metadata(classes="[" * 10_000).SerializeToString(), "classes: input should be a valid list"),
         (with_metadata(colours="[[1, 2]]").SerializeToString(), "colours"),

@@ -53,6 +53,7 @@ def test_the_score_of_a_frame_is_the_mean_iou_over_the_classes_in_its_ground_tru
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("drive,frame,class,tp,fp,fn\n", "not the table that evaluate writes (it has no rows"),
         ("drive,frame,class,tp,fp\n1,1,sky,1,1\n", "not the table that evaluate writes (.*fn"),
         (f"drive,frame,class,tp,fp,fn\n1,1,sky,{10**30},1,1\n", "not the table that evaluate writes ("),
     ],

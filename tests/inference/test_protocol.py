@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from segcore.dataset.frames import Frame
-from segcore.files.dataset import Protocol
+from segcore.files.dataset import FixedSize
 from segcore.files.scores import read_confusion, read_counts, write_confusion, write_counts, write_scores
 from segcore.inference.protocol import Evaluation
 from segcore.network.iou import class_counts
@@ -46,7 +45,7 @@ def test_scores_are_those_of_the_protocol(pairs, evaluation):
 
 @pytest.mark.parametrize("count", [2, 3, 19])
 @pytest.mark.parametrize(
-    "protocol", ["native", Protocol(width=64, height=32, resampling="nearest"), SAMPLE.protocol], ids=str
+    "protocol", ["native", FixedSize(width=64, height=32, resampling="nearest"), SAMPLE.protocol], ids=str
 )
 def test_scores_of_any_classes_by_any_protocol(count, protocol):
     rng, classes = np.random.default_rng(count), [f"class {i}" for i in range(count)]
@@ -63,18 +62,10 @@ def test_scores_of_any_classes_by_any_protocol(count, protocol):
     assert scores.miou_native == round(np.mean(reference_iou(pairs, count)), 4)
     assert (scores.miou == scores.miou_native) == (protocol == "native")
     valid = sum(np.sum(t != 255) for t, _ in compared)
-    assert evaluation.protocol.sum() == valid
+    assert evaluation.confusion.sum() == valid
     assert scores.pixel_accuracy == round(sum(np.sum(t == p) for t, p in compared) / valid, 4)
     assert evaluation.native.sum() == sum(np.sum(t != 255) for t, _ in pairs)
-    assert np.array_equal(sum(counts for _, _, counts in evaluation.frames), class_counts(evaluation.protocol))
-
-
-def test_nothing_is_resized_for_scores_at_native_size(pairs, monkeypatch):
-    def refuse(*_):
-        raise AssertionError
-
-    monkeypatch.setattr(Image.Image, "resize", refuse)
-    assert evaluate(pairs, CLASSES, "native").miou is not None
+    assert np.array_equal(sum(counts for _, _, counts in evaluation.frames), class_counts(evaluation.confusion))
 
 
 def test_the_sums_over_frames_give_miou_exactly(tmp_path, evaluation):
@@ -84,9 +75,9 @@ def test_the_sums_over_frames_give_miou_exactly(tmp_path, evaluation):
     assert list(total.index) == CLASSES
     iou = total["tp"] / total.sum(axis=1)
     assert round(iou.mean(), 4) == evaluation.scores().miou
-    write_confusion(tmp_path / "confusion.json", evaluation.protocol, CLASSES)
+    write_confusion(tmp_path / "confusion.json", evaluation.confusion, CLASSES)
     confusion = read_confusion(tmp_path / "confusion.json")
-    assert np.array_equal(confusion.to_numpy(), evaluation.protocol)
+    assert np.array_equal(confusion.to_numpy(), evaluation.confusion)
     assert confusion.to_numpy().sum() == total["tp"].sum() + total["fn"].sum()
 
 

@@ -7,14 +7,13 @@ import yaml
 
 from tests.support.workspace import ROOT
 
-DOCUMENTS = ("README.md", "docs/recipes.md")
+DOCUMENTS = ("README.md", "docs/recipes.md", "docs/datasets.md")
 PAGES = (
     *DOCUMENTS,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/glossary.md",
     "docs/results.md",
-    "docs/datasets.md",
     "docs/after-a-crash.md",
     "docs/export.md",
     "docs/predict.md",

@@ -118,7 +118,7 @@ CHANGES = {
         ["fetch", "preprocess", "describe", "evaluate", "export", "render", "card"],
     ),
     "render.frames": (lambda workspace: workspace.set_parameter("render.frames", 2), ["render"]),
-    # Nothing of a description trains but the names of the classes.
+    # A change of the description reruns train only if it changes the names of the classes.
     "colour": (lambda workspace: describe_anew(workspace, "[128, 64, 128]", "[128, 64, 129]"), DESCRIBED),
     "licence": (lambda workspace: describe_anew(workspace, "spdx: mit", "spdx: cc0-1.0"), DESCRIBED),
     "protocol": (lambda workspace: describe_anew(workspace, "width: 256", "width: 128"), DESCRIBED),
