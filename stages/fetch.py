@@ -59,11 +59,13 @@ def bring(section: FetchParams, description: Description, limits: Limits) -> Non
         else:
             archive.unpack(source, raw, mapper.place, limits)
         mapper.finish()
-        rewritten = check(raw, str(source), mapper.passed_over, description)
+        rewritten = check(raw, str(source), mapper.passed_over, description, mapper.sources)
         write_dataset(raw / DATASET.name, description.dataset(sample))
     print(summary(RAW))
     if not sample and (differences := compare_counts(RAW, description)):
         print(differences)
+    if mapper.unread.count:
+        print(f"not read, as no layout fits: {mapper.unread.count:,} pictures, for example {mapper.unread.first}")
     for ids, count in sorted(rewritten.items()):
         print(f"{count:,} labels written anew as 8-bit grey PNG: the class ids were {ids}")
 

@@ -6,7 +6,8 @@ All problems are found before any is reported, so that one list names them all.
 import shutil
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +30,26 @@ NO_FRAMES = Kind(
     "; if its folder has a different name, set `folders` in `splits` of the description (fetch.dataset)",
 )
 SHARED_DRIVE = Kind("in {detail}", "{count} drives are in more than one split", "; the splits must share no drive")
-NO_LABEL = Kind("no label {detail}", "{count} of {labelled} frames have no label")
+NO_LABEL = Kind("no label; {detail} was expected", "{count} of {labelled} frames have no label; {detail} was expected")
 NO_FRAME = Kind("no frame for this label", "{count} of {labels} labels have no frame")
 PALETTES = of_labels(
     "a palette with a different colour for index {detail} than in the labels before: a colour mask and not ids", AS_MASK
 )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The names of frames and labels in messages: their paths in the source, or below ``root`` if they are unknown."""
+
+    root: Path
+    labels: "dict[Frame, _Unchecked]"
+    sources: Mapping[Path, str]
+
+    def image(self, frame: Frame) -> str:
+        return self.sources.get(frame.image("")) or str(find_image(self.root, frame).relative_to(self.root))
+
+    def label(self, frame: Frame) -> str:
+        return self.sources.get(self.labels[frame].path.relative_to(self.root)) or str(frame.label)
 
 
 class _Unchecked(NamedTuple):
@@ -51,7 +67,9 @@ class _Checked(NamedTuple):
     palette: Palette
 
 
-def check(root: Path, source: str, passed_over: Seen, description: Description) -> Counter[str]:
+def check(
+    root: Path, source: str, passed_over: Seen, description: Description, sources: Mapping[Path, str] | None = None
+) -> Counter[str]:
     """Check the data set below ``root``, and move its labels from ``found`` to ``gtFine``.
 
     Labels that are not 8-bit grey with our class ids are written anew. If a frame has labels in several layouts, that
@@ -64,6 +82,8 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
         source: where it came from, for messages.
         passed_over: files of the source that look like labels and are not below ``root``.
         description: of the data set.
+        sources: the path in the source of each file, as :attr:`segcore.fetch.layouts.LayoutMapper.sources`; messages
+            name the others by their path below ``root``.
 
     Returns:
         How many labels were written anew, by their origin, as in :class:`segcore.fetch.ids.Label`.
@@ -82,24 +102,25 @@ def check(root: Path, source: str, passed_over: Seen, description: Description) 
         if not frames[split] and each.required
     ]
     problems += _shared_drives(everything)
-    problems += _unpaired(root, labelled, labels, passed_over, description.layouts[0].labels)
+    names = _Names(root, labels, sources or {})
+    problems += _unpaired(labelled, labels, passed_over, description.layouts[0].labels, names)
     rewritten: Counter[str] = Counter()
     colours: Palette = {}
     with warnings.catch_warnings():
         # Pillow warns about files that are refused below, and about broken EXIF data, which no stage reads.
         warnings.simplefilter("ignore")
         checked = map_with_progress(
-            lambda frame: _check(root, frame, labels.get(frame), reader), everything, "check frames"
+            lambda frame: _check(root, frame, labels.get(frame), reader, names), everything, "check frames"
         )
         for frame, (found, origin, palette) in zip(everything, checked, strict=True):
             problems += found
-            problems += _other_colours(frame, palette, colours)
+            problems += _other_colours(frame, palette, colours, names)
             if origin:
                 rewritten[origin] += 1
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
         raise UserError(
-            f"{source}: {count} in the data set (paths as in data/raw); correct the source and run again\n"
+            f"{source}: {count} in the data set; correct the source, or its description, and run again\n"
             + listing(problems, frames=len(everything), labelled=len(labelled), labels=len(labels))
         )
     shutil.rmtree(root / FOUND)
@@ -126,7 +147,7 @@ def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
 
 
 def _unpaired(
-    root: Path, frames: list[Frame], labels: dict[Frame, _Unchecked], passed_over: Seen, pattern: str
+    frames: list[Frame], labels: dict[Frame, _Unchecked], passed_over: Seen, pattern: str, names: "_Names"
 ) -> Iterator[Problem]:
     """Return frames without a label, or one problem of all if files look like their labels; labels without a frame."""
     missing = [frame for frame in frames if frame not in labels]
@@ -142,12 +163,12 @@ def _unpaired(
         yield Problem(kind, "train and val", (passed_over.first,))
     else:
         for frame in missing:
-            yield Problem(NO_LABEL, str(find_image(root, frame).relative_to(root)), (str(frame.label),))
-    for label in sorted(str(frame.label) for frame in labels.keys() - set(frames)):
+            yield Problem(NO_LABEL, names.image(frame), (pattern,))
+    for label in sorted(map(names.label, labels.keys() - set(frames))):
         yield Problem(NO_FRAME, label)
 
 
-def _check(root: Path, frame: Frame, unchecked: _Unchecked | None, reader: LabelReader) -> _Checked:
+def _check(root: Path, frame: Frame, unchecked: _Unchecked | None, reader: LabelReader, names: "_Names") -> _Checked:
     """Decode a frame, and its label if it has one; move the label to its place, or write it anew there."""
     problems: list[Problem] = []
     size = None
@@ -155,13 +176,13 @@ def _check(root: Path, frame: Frame, unchecked: _Unchecked | None, reader: Label
     try:
         size = read_frame(image).size
     except Wrong as wrong:
-        problems.append(wrong.of(image.relative_to(root)))
+        problems.append(wrong.of(names.image(frame)))
     if unchecked is None:
         return _Checked(problems, "", {})
     try:
         label = reader.read(unchecked.path, unchecked.layout, size)
     except Wrong as wrong:
-        return _Checked([*problems, wrong.of(frame.label)], "", {})
+        return _Checked([*problems, wrong.of(names.label(frame))], "", {})
     if label.origin:
         write_labels(root / frame.label, np.asarray(label.picture))
     else:
@@ -170,8 +191,8 @@ def _check(root: Path, frame: Frame, unchecked: _Unchecked | None, reader: Label
     return _Checked(problems, label.origin, label.palette)
 
 
-def _other_colours(frame: Frame, palette: Palette, colours: Palette) -> Iterator[Problem]:
+def _other_colours(frame: Frame, palette: Palette, colours: Palette, names: "_Names") -> Iterator[Problem]:
     """Compare a palette with those before it: an index that is an id has one colour in the whole data set."""
     wrong = tuple(str(index) for index, colour in palette.items() if colours.setdefault(index, colour) != colour)
     if wrong:
-        yield Problem(PALETTES, str(frame.label), wrong)
+        yield Problem(PALETTES, names.label(frame), wrong)

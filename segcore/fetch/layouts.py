@@ -4,20 +4,21 @@
 """
 
 import contextlib
+import os
 import re
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 from segcore.dataset.frames import LABELLED
-from segcore.fetch.patterns import Folder, Pattern
+from segcore.fetch.patterns import MAX_NAME, Folder, Pattern
 from segcore.files.description import SETS, Description, read_description
 from segcore.runtime.errors import UserError
 
 FOUND = Path("found")  # labels as the source has them, until they are checked
 
 _IGNORED = re.compile(r"(.*/)?(\.|__MACOSX/).*", re.DOTALL)  # what file managers leave behind
-_PICTURE = re.compile(r".*\.(jpe?g|png|bmp|gif|tiff?|webp|ppm)", re.IGNORECASE | re.DOTALL)
+_PICTURE = re.compile(r".*\.(jpe?g?|jfif|jp2|png|bmp|gif|tiff?|webp|ppm|heic|avif)", re.IGNORECASE | re.DOTALL)
 _MAX_FOLDERS = 100
 
 
@@ -38,11 +39,15 @@ class LayoutMapper:
     """Find the place of each file of a source in data/raw.
 
     ``source`` is its name in messages. ``sets`` is the folder with the descriptions that are proposed for a source that
-    does not fit. ``passed_over`` are the files of train and val that have no place but look like labels.
+    does not fit. ``passed_over`` are the files of train and val that have no place but look like labels, ``unread`` all
+    pictures without a place. ``sources`` has the path of each file in the source, by its place; that of an image is
+    without its suffix.
     """
 
     def __init__(self, description: Description, source: str, sets: Path = SETS) -> None:
         self.passed_over = Seen()
+        self.unread = Seen()
+        self.sources: dict[Path, str] = {}
         self._description = description
         self._source = source
         self._sets = sets
@@ -51,8 +56,8 @@ class LayoutMapper:
         self._labelled = {folder for folder, split in description.folders().items() if split in LABELLED}
         self._ignored = [glob.lower() for glob in description.ignore]
         self._parts = {part.lower() for part in description.parts}
-        self._known: dict[str, Folder] = {}  # the first folder of "images" and of "labels"
-        self._places: set[Path] = set()
+        self._known: dict[str, Folder] = {}  # the first folder of images, and of the labels of each layout
+        self._unsure: dict[Path, str] = {}  # files of test that are labels, or images of which no label is known
         self._misnamed: dict[Folder, Seen] = {}  # pictures without a place below each folder of images
         self._others: list[str] = []  # for a message: where files without a place are
         self._hint = ""  # for a message: descriptions that have a place for one of them
@@ -76,17 +81,23 @@ class LayoutMapper:
             return None
         parts = tuple(path.split("/"))
         suffix = Path(parts[-1].lower()).suffix.replace(".jpeg", ".jpg")
-        for pattern in self._images:
-            if match := pattern.match(parts):
-                frame, folder = match
-                return self._placed(path, "images", folder, frame.image(suffix), frame.image(""))
+        images = ((pattern.depth, *match) for pattern in self._images if (match := pattern.match(parts)))
+        depth, image, image_folder = next(images, (0, None, None))
         for layout, pattern in enumerate(self._labels):
             if match := pattern.match(parts):
                 frame, folder = match
+                # If an image and a label fit, the longer path or the shorter name says more: `{frame}_mask.png` is a
+                # label, although `{frame}.png` fits it, too.
+                if image and (depth, -len(image.name)) >= (pattern.depth, -len(frame.name)):
+                    continue
                 if frame.split not in LABELLED:
+                    if image:
+                        self._unsure[frame.image("")] = path
                     return None
                 place = Path(FOUND, str(layout), frame.split, frame.drive, f"{frame.name}{suffix}")
-                return self._placed(path, "labels", folder, place, place)
+                return self._placed(path, f"labels of layout {layout}", folder, place, place)
+        if image and image_folder:
+            return self._placed(path, "images", image_folder, image.image(suffix), image.image(""))
         self._pass_over(path, parts)
         return None
 
@@ -96,9 +107,11 @@ class LayoutMapper:
         if len(aboves) > 1 or self._without_parts(known.path) != self._without_parts(folder.path):
             folders = sorted({"/".join(each.path) or "." for each in (*self._known.values(), folder)})
             raise UserError(f"{self._source}: more than one data set in it: {', '.join(folders)}; keep one of them")
-        if key in self._places:
-            raise UserError(f"{self._source}: {path}: a second file for {place}; remove one of them")
-        self._places.add(key)
+        if len(os.fsencode(place.name)) > MAX_NAME:
+            raise UserError(f"{self._source}: {path}: its name is too long; shorten it")
+        if other := self.sources.get(key):
+            raise UserError(f"{self._source}: {path}: a second file for the frame of {other}; remove one of them")
+        self.sources[key] = path
         return place
 
     def _without_parts(self, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,6 +121,8 @@ class LayoutMapper:
         """Note a file without a place, for the messages of :meth:`finish` and of the check."""
         folder = _folder_above(self._images, parts)
         picture = _PICTURE.fullmatch(path) is not None
+        if picture:
+            self.unread.add(path)
         if folder and picture:
             if hint := self._propose(path, parts):  # at once, as its archive may be large
                 raise UserError(f"{self._source}: {hint}")
@@ -131,7 +146,7 @@ class LayoutMapper:
     @cached_property
     def _other_sets(self) -> dict[Path, list[Pattern]]:
         others: dict[Path, list[Pattern]] = {}
-        for path in sorted(self._sets.glob("*.yaml")):
+        for path in sorted(path for path in self._sets.glob("*.yaml") if path.is_file()):
             with contextlib.suppress(UserError, OSError):  # what cannot be read is not proposed
                 if (other := read_description(path)) != self._description:
                     others[path] = _image_patterns(other)
@@ -160,9 +175,14 @@ class LayoutMapper:
                 patterns = dict.fromkeys(each.text for each in self._images if each.folder_above(parts))
                 raise UserError(
                     f"{self._source}: {seen.first!r}{more}: in {name} an image is named {' or '.join(patterns)}, of "
-                    "letters, digits, spaces and the signs . - _ +; rename it, remove it, or add its name to `ignore` "
-                    "of the description"
+                    "letters, digits, spaces and the signs . - _ +; rename it, remove it, widen the pattern, or "
+                    "add its name to `ignore` of the description"
                 )
+        if alone := self._unsure.keys() - self.sources.keys():
+            raise UserError(
+                f"{self._source}: {self._unsure[min(alone)]!r} fits images and labels of the description, and there is "
+                "no frame of which it is a label; rename or remove it"
+            )
         if not self._known:
             first = self._description.layouts[0]
             found = ", ".join(sorted(self._others)) or "no files"

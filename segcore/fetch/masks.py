@@ -11,6 +11,9 @@ UNKNOWN = 254  # in tables of class ids: neither the id of a class nor void
 SAVE = "save it as RGB of 8 bits"
 _AT_ONCE = 1 << 16  # pixels that are looked up at once: few, as they fit the processor's cache
 _UNKNOWN_COLOURS = unknown("colours")
+_UNKNOWN_GREYS = _UNKNOWN_COLOURS._replace(
+    remedy=f"{_UNKNOWN_COLOURS.remedy}; if they are class ids, set `encoding: ids`"
+)
 _MIXED_COLOURS = of_labels(
     f"more than {MANY} colours that the description (fetch.dataset) does not know, for example {{detail}}",
     "compression with loss and smooth resizing mix colours: use the masks as they were drawn",
@@ -52,7 +55,8 @@ def find_classes(picture: Image.Image, stored: str, table: np.ndarray) -> Image.
         if len(strange) > MANY:
             raise Wrong(_MIXED_COLOURS, *_most_frequent(strange, 3))
     if strange:
-        raise Wrong(_UNKNOWN_COLOURS, *_most_frequent(strange, MANY))
+        grey = all(colour % 0x10101 == 0 for colour in strange)
+        raise Wrong(_UNKNOWN_GREYS if grey else _UNKNOWN_COLOURS, *_most_frequent(strange, MANY))
     return Image.fromarray(ids)
 
 

@@ -14,11 +14,11 @@ from segcore.dataset.frames import Frame
 from segcore.files.description import BRACES
 
 _NAME = r"[\w+ -][\w.+ -]*?"  # no dot at its start: `..` is no drive
-_MAX_NAME = 255  # bytes of the name of a file on Linux; the time that a comparison takes grows with its square
+MAX_NAME = 255  # bytes of the name of a file on Linux; the time that a comparison takes grows with its square
 
 
 class Folder(NamedTuple):
-    """The folder of the splits in a source, and the folder that the pattern begins in, as parts of paths."""
+    """The folder of the splits or drives in a source, and the folder that the pattern begins in, as parts of paths."""
 
     path: tuple[str, ...]
     above: tuple[str, ...]
@@ -32,7 +32,10 @@ class Pattern:
         self._splits = splits
         *folders, file = text.split("/")
         self._parts = [_compiled(part, splits, _NAME) for part in (*folders, file)]
-        self._split_at = next(at for at, part in enumerate((*folders, file)) if "{split}" in part)
+        self._named_at = next(
+            at for at, part in enumerate((*folders, file)) if re.search("{(split|drive|frame)}", part)
+        )
+        self.depth = len(self._parts)
         while folders and folders[-1] in ("{drive}", "{frame}"):
             folders.pop()
         self._folders = [_compiled(part, splits, ".*") for part in folders]
@@ -44,7 +47,7 @@ class Pattern:
             return None
         found: dict[str, str] = {}
         for pattern, part in zip(self._parts, path[above:], strict=True):
-            match = pattern.fullmatch(part) if len(part) <= _MAX_NAME else None
+            match = pattern.fullmatch(part) if len(part) <= MAX_NAME else None
             if not match:
                 return None
             found |= match.groupdict()
@@ -61,12 +64,12 @@ class Pattern:
         return None
 
     def _folder(self, path: Sequence[str], at: int) -> Folder:
-        return Folder(tuple(path[: at + self._split_at]), tuple(path[:at]))
+        return Folder(tuple(path[: at + self._named_at]), tuple(path[:at]))
 
 
 def _compiled(part: str, splits: Mapping[str, str], name: str) -> re.Pattern[str]:
     """Compile a part of a pattern; ``name`` is the expression for a drive or a frame."""
-    named = {"split": "|".join(map(re.escape, splits)), "drive": name, "frame": name}
+    named = {"split": "|".join(map(re.escape, sorted(splits, key=len, reverse=True))), "drive": name, "frame": name}
     expression = ""
     for number, text in enumerate(BRACES.split(part)):
         if number % 2 == 0:

@@ -3,6 +3,7 @@
 docs/datasets.md explains each key.
 """
 
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -24,7 +25,7 @@ _RESERVED = ("void", "miou", "output", "input", "model")
 
 
 def _class_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][\w +-]{0,39}", name, re.ASCII) or name.lower() in _RESERVED:
+    if not re.fullmatch(r"[A-Za-z0-9]([\w +-]{0,38}[\w+-])?", name, re.ASCII) or name.lower() in _RESERVED:
         raise ValueError(
             "the name of a class was expected: up to 40 letters, digits, spaces and the signs + - _, and none of "
             + ", ".join(_RESERVED)
@@ -34,24 +35,30 @@ def _class_name(name: str) -> str:
 
 ClassName = Annotated[str, AfterValidator(_class_name)]
 Text = Annotated[str, Field(min_length=1)]
+FolderName = Annotated[str, Field(pattern=r"^[^/\\]+$")]
 Id = Annotated[int, Field(ge=0, le=255)]
 
 # In a pattern of paths, a placeholder or alternatives.
 BRACES = re.compile(r"\{([^{}/]*)\}")
+MAX_ALTERNATIVES = 100  # combinations, because a comparison may try each of them
 
 
 def _pattern(text: str) -> str:
     names = Counter(inside for inside in BRACES.findall(text) if "|" not in inside)
-    if "\\" in text or {"", ".", ".."} & {*text.split("/")}:
-        raise ValueError("a relative path with `/` between folders was expected")
+    if {*"\\*"} & {*text} or {"", ".", ".."} & {*text.split("/")}:
+        raise ValueError("a relative path with `/` between folders, and without `*`, was expected")
     if re.search("[{}]", BRACES.sub("", text)):
         raise ValueError("braces were expected in pairs, neither nested nor around a `/`")
     if names.keys() - {"split", "drive", "frame"}:
         raise ValueError("{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in braces")
     if names["split"] != 1 or names["frame"] != 1 or names["drive"] > 1:
         raise ValueError("{split} and {frame} were expected once each, and {drive} at most once")
-    if "{drive}{frame}" in text or "{frame}{drive}" in text:
-        raise ValueError("text between {drive} and {frame} was expected")
+    if between := re.search(r"\{drive\}([^/]*)\{frame\}|\{frame\}([^/]*)\{drive\}", text):
+        always = BRACES.sub(lambda inside: "" if "" in inside[1].split("|") else "x", between[1] or between[2] or "")
+        if not always:
+            raise ValueError("text between {drive} and {frame} was expected")
+    if math.prod(inside.count("|") + 1 for inside in BRACES.findall(text)) > MAX_ALTERNATIVES:
+        raise ValueError(f"at most {MAX_ALTERNATIVES} combinations of alternatives were expected")
     return text
 
 
@@ -108,7 +115,7 @@ class Layout(Strict):
 class Split(Strict):
     """A split: the names of its folder, and how many frames it has as published."""
 
-    folders: Listed[Text] | None = None  # none: its own name
+    folders: Annotated[Listed[FolderName], Field(min_length=1)] | None = None  # none: its own name
     frames: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
 
 
@@ -171,6 +178,7 @@ class Description(Strict):
         everyone = [*self.classes.values(), self.void]
         colours = [*(each.colour for each in self.classes.values()), VOID_COLOUR]
         _check_unique("classes: each colour (void is drawn in black)", colours)
+        _check_unique("classes: each class, whatever its case,", [name.lower() for name in self.classes])
         _check_unique("classes: each id", [value for each in everyone for value in each.ids])
         _check_unique("classes: each name", [*(name for each in everyone for name in each.names), *self.skip_names])
         _check_unique("classes: each mask colour", [value for each in everyone for value in each.mask_colours])

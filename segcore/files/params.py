@@ -3,6 +3,7 @@
 The type of each section is defined beside the code that uses it, so that a stage depends on its own parameters only.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,27 @@ class UniqueKeyLoader(yaml.SafeLoader):
     """A loader that refuses a key that is there twice. PyYAML takes the last one without a word."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [key for key, count in Counter(keys).items() if count > 1]:
+        if twice := [key for (_, key), count in Counter(map(_key, node.value)).items() if count > 1]:
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
         super().flatten_mapping(node)
+        # Each key once, the last value in the first place: a merge key may come here again, and nested ones multiply.
+        node.value = list({_key(pair): pair for pair in node.value}.values())
+
+
+def _decimal(loader: UniqueKeyLoader, node: yaml.ScalarNode) -> int:
+    if not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", node.value):  # in YAML 1.1 010 is 8, and 1:30 is 90
+        raise yaml.constructor.ConstructorError(
+            None, None, f"write {node.value!r} as a decimal number", node.start_mark
+        )
+    return int(node.value)
+
+
+UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _decimal)
+
+
+def _key(pair: tuple[yaml.Node, yaml.Node]) -> tuple[str, object]:
+    key, _ = pair
+    return key.tag, key.value if isinstance(key, yaml.ScalarNode) else id(key)
 
 
 def load(section: str, model: type[AnyStrict], path: Path = PARAMS) -> AnyStrict:
@@ -46,7 +64,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.load(path.read_bytes(), UniqueKeyLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: for example the month 13 in a date
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
+        raise UserError(f"{path}: not valid YAML: {said}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a mapping of names to values was expected at the top")
     return values

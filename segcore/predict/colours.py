@@ -29,7 +29,7 @@ def find_colours(classes: list[str]) -> list[Colour]:
     The description that params.yaml names comes first, then those in data/sets by name; files that cannot be read
     are skipped. If none has them, colours are generated, and a line says so.
     """
-    paths = sorted(SETS.glob("*.yaml"))
+    paths = sorted(path for path in SETS.glob("*.yaml") if path.is_file())
     with suppress(UserError, OSError):
         paths.insert(0, Path(params.load("fetch", FetchDataset).dataset))
     for path in paths:

@@ -96,8 +96,8 @@ class Table:
             if stay := self._rows.keys() - replaced:
                 raise UserError(
                     f"{self.path}: {len(stay)} of its rows, for example that of {min(stay)}, are of a model with other "
-                    f"classes ({shorten(', '.join(self._classes), 200)}): choose a different --out, or replace all of "
-                    "them with --force"
+                    f"classes ({shorten(', '.join(self._classes), 200)}): choose a different --out, or give all their "
+                    "inputs and --force"
                 )
             self._rows = {}
         self._classes = classes

@@ -83,6 +83,8 @@ def build(params: PreprocessParams, raw: Path = RAW, arrays: Path = ARRAYS, nati
         write_rows(files[FRAMES], rows)
         write_stats(files[STATS], statistics.summary())
         copy_native(raw, splits, native_partial)
+    if statistics.missing:
+        console.say(f"no pixel of train has the class {', '.join(statistics.missing)}")
     return {split: len(frames) for split, frames in splits.items()}
 
 

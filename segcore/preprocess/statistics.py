@@ -20,6 +20,11 @@ class Statistics:
             self._levels[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
         self._classes += np.bincount(label.ravel(), minlength=256)
 
+    @property
+    def missing(self) -> list[str]:
+        """Names of the classes that no pixel has."""
+        return [name for name, pixels in zip(self._names, self._classes, strict=False) if not pixels]
+
     def summary(self) -> Stats:
         """Return the statistics with 6 decimals."""
         level = np.arange(256) / 255

@@ -1,6 +1,7 @@
 """Validate values that a user or a stage has written: unknown keys, wrong types and bad values are errors."""
 
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -85,8 +86,11 @@ def _keys(values: Any, problem: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
+    short = reprlib.Repr()  # aliases in YAML can make a few lines a value of gigabytes
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxdict = 3, 20, 20, 20
+    short.maxstring = short.maxother = 2 * SHOWN
     try:
-        text = repr(value)
+        text = short.repr(value)
     except ValueError:  # Python does not print an integer of more than 4,300 digits
         return "a number of thousands of digits"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

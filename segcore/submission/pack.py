@@ -9,13 +9,14 @@ from pathlib import Path
 from segcore.dataset.classes import VOID
 from segcore.files.arrays import ARRAYS, FRAMES, Row, read_rows
 from segcore.files.dataset import DATASET, read_dataset
+from segcore.files.description import SETS, read_description
 from segcore.files.images import PREDICTIONS, read_labels
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
 
 SUBMISSION = Path("data/submission.zip")
 SPLIT = "test"
-NAME = "IDD-Lite"  # the data set that the organisers evaluate
+ORGANISERS = SETS / "idd_lite.yaml"  # the data set that the organisers evaluate
 TIME = (1980, 1, 1, 0, 0, 0)  # the time of every file is fixed, so that the same predictions give the same bytes
 MODE = 0o100644 << 16  # a plain file that everybody may read, in the bits that ZIP uses
 
@@ -52,10 +53,12 @@ def _count_classes() -> int:
         raise UserError(
             f"{DATASET} is missing: `dvc pull data/raw` gets it from a remote, `dvc repro fetch` makes it"
         ) from None
-    if dataset.sample or dataset.name != NAME:
+    theirs = read_description(ORGANISERS).dataset(sample=False)
+    if dataset.sample or (dataset.name, dataset.names) != (theirs.name, theirs.names):
         raise UserError(
-            f"{DATASET}: the data set is {dataset.name}, and the archive is in the format of {NAME}'s organisers, who "
-            f"take predictions for {NAME} alone; run `dvc repro` with {NAME} as fetch.source and fetch.dataset"
+            f"{DATASET}: the data set is {dataset.name}; the archive is in the format of {theirs.name}'s organisers, "
+            f"who take predictions for its classes alone; run `dvc repro` with {theirs.name} as fetch.source and "
+            f"fetch.dataset={ORGANISERS}"
         )
     return len(dataset.classes)
 

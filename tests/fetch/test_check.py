@@ -205,7 +205,7 @@ def test_a_frame_that_is_a_png_is_named_by_its_own_path(tmp_path):
     with pytest.raises(UserError) as error:
         run(tmp_path, files, "polygons")
     assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
-        "leftImg8bit/train/a/2_image.jpg: no label gtFine/train/a/2_label.png",
+        "leftImg8bit/train/a/2_image.jpg: no label; l0/{split}/{drive}/{frame}.json was expected",
         "leftImg8bit/train/a/3_image.png: RGB or grey of 8 bits was expected; its mode is RGBA; save it as RGB",
     ]
 
@@ -271,7 +271,7 @@ def test_all_kinds_of_problems_are_found_at_once(tmp_path):
     )
     assert found == [
         "drive a: in test and train; the splits must share no drive",
-        "leftImg8bit/val/c/000004_image.jpg: no label gtFine/val/c/000004_label.png",
+        "leftImg8bit/val/c/000004_image.jpg: no label; gtFine/{split}/{drive}/{frame}_label.png was expected",
         "gtFine/train/b/000003_label.png: no frame for this label",
         f"{FRAME}: not a JPEG picture",
         "gtFine/train/a/000002_label.png: 8×7 pixels; its frame has 8×6",
@@ -326,7 +326,8 @@ def test_missing_labels_and_frames_take_one_line_each(tmp_path):
     files = many(9)
     without = {name: None if name.startswith("gtFine") else data for name, data in files.items()}
     assert problems(tmp_path / "1", without) == [
-        "9 of 13 frames have no label; the first: leftImg8bit/train/m/000000_image.jpg"
+        "9 of 13 frames have no label; gtFine/{split}/{drive}/{frame}_label.png was expected; the first: "
+        "leftImg8bit/train/m/000000_image.jpg"
     ]
     without = {name: None if name.startswith("leftImg8bit") else data for name, data in files.items()}
     assert problems(tmp_path / "2", without) == [
@@ -371,7 +372,7 @@ def test_the_listing_is_cut():
 
 def test_the_number_of_problems_counts_each_file(tmp_path):
     root = source(tmp_path, many(7, frame=lambda: b"") | tiny.published())
-    with pytest.raises(UserError, match="the source: 7 problems in the data set "):
+    with pytest.raises(UserError, match="the source: 7 problems in the data set;"):
         check(root, "the source", Seen(), DESCRIPTION)
 
 

@@ -12,8 +12,10 @@ from segcore.runtime.errors import UserError
 from tests.support.idd_lite import DESCRIPTION
 from tests.support.running import ROOT
 
+PUBLISHED = [ROOT / SETS / f"{name}.yaml" for name in ("cityscapes", "cityscapes_idd", "idd", "idd_lite")]
 
-def mapped(*paths, description=DESCRIPTION, sets=ROOT / SETS):
+
+def mapped(*paths, description=DESCRIPTION, sets=Path("no descriptions")):
     mapper = LayoutMapper(description, "source", sets)
     return mapper, [mapper.place(path) for path in paths]
 
@@ -105,7 +107,9 @@ def test_a_frame_with_an_unknown_name_is_an_error(path, top):
     pattern = patterns["leftImg8bit" if path.startswith("left") else "images"]
     expected = f"{top + path!r}: in IDD-Lite an image is named {pattern}, of letters, digits, spaces and the signs"
     assert refusal(top + path).startswith(expected)
-    assert refusal(top + path).endswith("; rename it, remove it, or add its name to `ignore` of the description")
+    assert refusal(top + path).endswith(
+        "; rename it, remove it, widen the pattern, or add its name to `ignore` of the description"
+    )
     tree, split = path.split("/")[:2]
     frame = f"{top}{tree}/{split}/8/02_image.jpg"
     assert refusal(frame, top + path).startswith(expected)
@@ -122,10 +126,10 @@ def test_pictures_beside_the_data_set_are_no_frames():
 
 
 def test_two_files_for_one_place():
-    expected = r"images/train/7/01_image\.jpg: a second file for leftImg8bit/train/7/01_im"
+    expected = r"images/train/7/01_image\.jpg: a second file for the frame of images/train/7/01"
     with pytest.raises(UserError, match=expected):
         places("images/train/7/01.jpg", "images/train/7/01_image.jpg")
-    with pytest.raises(UserError, match=r"01\.JPG: a second file for leftImg8bit/train/7/01_im"):
+    with pytest.raises(UserError, match=r"01\.JPG: a second file for the frame of images/train/7/01"):
         places("images/train/7/01.jpg", "images/train/7/01.JPG")
 
 
@@ -217,7 +221,63 @@ def test_the_same_frame_in_two_parts_or_with_two_suffixes():
     first = next(iter(PARTS))
     for second in (first.replace("Part_I", "partII"), first.replace(".png", ".jpg")):
         said = refusal(first, second, description=described(FULL))
-        assert said.startswith(f"{second}: a second file for leftImg8bit/train/0/1_image.")
+        assert said == f"{second}: a second file for the frame of {first}; remove one of them"
+
+
+SIDE_BY_SIDE = {"images": "{split}/{frame}.png", "labels": "{split}/{frame}_mask.png"}
+
+
+def test_images_and_labels_side_by_side():
+    """`{frame}.png` fits the labels, too."""
+    mapper = LayoutMapper(described({"layouts": [SIDE_BY_SIDE]}), "source")
+    assert [str(mapper.place(f"train/{name}.png")) for name in ("a_mask", "a", "b", "b_mask")] == [
+        "found/0/train/train/a.png",
+        "leftImg8bit/train/train/a_image.png",
+        "leftImg8bit/train/train/b_image.png",
+        "found/0/train/train/b.png",
+    ]
+    mapper.finish()
+
+
+def test_a_test_image_that_is_named_as_a_label_is_not_lost():
+    said = refusal("train/a.png", "test/3.png", "test/4_mask.png", description=described({"layouts": [SIDE_BY_SIDE]}))
+    assert said.startswith("'test/4_mask.png' fits images and labels of the description, and there is no frame")
+    mapper, _ = mapped("test/4_mask.png", "test/4.png", description=described({"layouts": [SIDE_BY_SIDE]}))
+    mapper.finish()
+
+
+def test_labels_in_a_folder_below_that_of_the_images():
+    description = described({"layouts": [{"images": "{split}/{frame}.png", "labels": "masks/{split}/{frame}.png"}]})
+    mapper = LayoutMapper(description, "source")
+    assert str(mapper.place("x/masks/val/1.png")) == "found/0/val/val/1.png"
+    assert str(mapper.place("x/val/1.png")) == "leftImg8bit/val/val/1_image.png"
+    mapper.finish()
+
+
+def test_labels_of_two_layouts_in_two_folders():
+    layouts = [{"images": "images/{split}/{frame}.jpg", "labels": f"{kind}/{{split}}/{{frame}}.png"} for kind in "ab"]
+    mapper = LayoutMapper(described({"layouts": layouts}), "source")
+    assert [str(mapper.place(f"{kind}/train/1.png")) for kind in "ab"] == [
+        "found/0/train/train/1.png",
+        "found/1/train/train/1.png",
+    ]
+
+
+def test_drives_above_the_splits():
+    layout = {"images": "rgb/{drive}/{split}/{frame}.png", "labels": "seg/{drive}/{split}/{frame}.png"}
+    mapper = LayoutMapper(described({"layouts": [layout]}), "source")
+    assert [str(mapper.place(f"{path}/1.png")) for path in ("rgb/a/train", "rgb/b/val", "seg/a/train")] == [
+        "leftImg8bit/train/a/1_image.png",
+        "leftImg8bit/val/b/1_image.png",
+        "found/0/train/a/1.png",
+    ]
+    mapper.finish()
+
+
+def test_pictures_that_no_layout_fits_are_counted():
+    mapper, _ = mapped("leftImg8bit/train/7/01_image.jpg", "leftImg8bit/trian/7/02_image.jpg", "notes.txt")
+    mapper.finish()
+    assert (mapper.unread.count, mapper.unread.first) == (1, "leftImg8bit/trian/7/02_image.jpg")
 
 
 @pytest.mark.parametrize("path", ["train/images/a_1.jpg", "images/train_a_1.jpg", "train/a/1.jpg", "a/train/1/x.jpg"])
@@ -278,7 +338,7 @@ def test_pictures_beside_a_data_set_that_fit_a_different_description(sets):
         mapped(*paths, description=described(FULL), sets=sets)[0].finish()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / SETS).glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_the_descriptions_of_this_repository_place_what_their_layouts_name(path):
     """No glob to ignore hides an image or a label that a layout reads."""
     description = read_description(path)

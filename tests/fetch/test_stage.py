@@ -317,7 +317,7 @@ def test_a_data_set_that_a_different_description_reads(expect_error, tmp_path):
 
 def test_an_archive_beside_its_unpacked_files(expect_error, tmp_path):
     archived(tiny.write_folder(tmp_path / "source", tiny.under("idd20k_lite", tiny.published())), {})
-    said = expect_error("1_image.jpg: a second file for leftImg8bit/", source="source")
+    said = expect_error("1_image.jpg: a second file for the frame of idd20k_lite/leftImg8bit/", source="source")
     assert "; remove one of them (it is in source/x.tar.gz)" in said
 
 
@@ -417,7 +417,7 @@ LABEL = "gtFine/train/a/000001_label.png"
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({LABEL: None}, f"{FRAME}: no label {LABEL}"),
+        ({LABEL: None}, f"{FRAME}: no label; gtFine/{{split}}/{{drive}}/{{frame}}_label.png was expected"),
         ({FRAME: None}, f"{LABEL}: no frame for this label"),
         ({FRAME: tiny.jpeg()[:-20]}, f"{FRAME}: unreadable (image file is truncated"),
         ({FRAME: b"\xff\xd8\xff" + bytes(100)}, f"{FRAME}: "),
@@ -449,7 +449,7 @@ def test_names_of_a_different_data_set_in_folders_that_fit(expect_error, tmp_pat
 
 def test_a_problem_of_many_files_takes_one_line(expect_error, tmp_path):
     lonely = {f"gtFine/train/a/{number:06}_label.png": tiny.png(tiny.ids()) for number in range(100, 125)}
-    line = "  25 of 29 labels have no frame; the first: gtFine/train/a/000100_label.png\n"
+    line = "  25 of 29 labels have no frame; the first: idd20k_lite/gtFine/train/a/000100_label.png\n"
     said = expect_error("25 problems in the data set", line, source=archived(tmp_path, lonely))
     assert len(said.splitlines()) == 3  # with that of the progress
 

@@ -16,7 +16,7 @@ from segcore.files.description import SETS, Description, read_description
 from segcore.runtime.errors import UserError
 from tests.support.running import ROOT
 
-PUBLISHED = sorted((ROOT / SETS).glob("*.yaml"))
+PUBLISHED = [ROOT / SETS / f"{name}.yaml" for name in ("cityscapes", "cityscapes_idd", "idd", "idd_lite")]
 GOOD = """
 name: Two classes
 about: Roads below skies.
@@ -182,7 +182,7 @@ def test_values_that_contradict_each_other(tmp_path, change, message):
     assert str(caught.value).startswith(f"{tmp_path / 'set.yaml'}: {message}")
 
 
-RELATIVE = "a relative path with `/` between folders was expected"
+RELATIVE = "a relative path with `/` between folders, and without `*`, was expected"
 PAIRS = "braces were expected in pairs, neither nested nor around a `/`"
 BRACES = "{split}, {drive}, {frame} or alternatives such as {jpg|png} were expected in braces"
 ONCE = "{split} and {frame} were expected once each, and {drive} at most once"

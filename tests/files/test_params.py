@@ -40,6 +40,7 @@ def test_a_section_is_read_typed(tmp_path):
         ("knobs: 2024-13-45", "not valid YAML: month must be in 1..12"),
         ("knobs: !!python/name:os.system x", "not valid YAML: could not determine a constructor for the tag"),
         ("knobs: {epochs: 3, epochs: 4}", "not valid YAML: the key 'epochs' is there twice"),
+        ("knobs: {epochs: 010}", "not valid YAML: write '010' as a decimal number at line 1"),
         ("- 1\n- 2", "a mapping of names to values was expected"),
         ("", "a mapping of names to values was expected"),
         ("knobs: 3", "knobs: "),
@@ -58,3 +59,17 @@ def test_a_wrong_file(tmp_path, text, message):
 def test_a_file_of_any_bytes(tmp_path_factory, data):
     with contextlib.suppress(UserError):
         assert isinstance(read(tmp_path_factory.getbasetemp(), data), Knobs)
+
+
+def test_merge_keys_may_be_nested_and_overridden(tmp_path):
+    text = b"a: &a {epochs: 1, lr: 2}\nb: &b {<<: *a, lr: 3}\nknobs: {<<: [*b, *a], flip: true}\n"
+    assert read(tmp_path, text) == Knobs(epochs=1, lr=3, flip=True)
+
+
+@pytest.mark.parametrize("value", ["*x8", "[*x8, *x8]", "{a: *x8}"])
+def test_a_message_does_not_show_values_that_aliases_make_huge(tmp_path, value):
+    lines = ["x0: &x0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"]
+    lines += [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 9)]
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, "\n".join([*lines, f"knobs: {{epochs: {value}, lr: 1, flip: true}}"]).encode())
+    assert len(str(caught.value)) < 2000

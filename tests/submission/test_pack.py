@@ -1,6 +1,7 @@
 """The archive for IDD-Lite's organisers, packed from predictions made by hand."""
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from PIL import Image
 from segcore.dataset.frames import Frame
 from segcore.files.arrays import Row, write_rows
 from segcore.runtime.errors import UserError
-from segcore.submission.pack import SUBMISSION, pack
+from segcore.submission.pack import ORGANISERS, SUBMISSION, pack
 from tests.support.idd_lite import DESCRIPTION, save_dataset
+from tests.support.running import ROOT
 from tests.support.tiny import ids, png
 
 FRAMES = [("7", "000002"), ("7", "000010"), ("12", "000001"), ("größe", "1")]
@@ -29,6 +31,8 @@ def project(tmp_path, monkeypatch) -> None:
     for frame in frames:
         predict(Path("data/predictions") / frame.prediction, len(frame.name))
     save_dataset(Path(), **dict(DESCRIPTION.dataset(sample=False)))
+    ORGANISERS.parent.mkdir()
+    shutil.copyfile(ROOT / ORGANISERS, ORGANISERS)
 
 
 def predict(path: Path, seed: int) -> None:
@@ -136,13 +140,14 @@ def test_predictions_that_do_not_fit_the_test_frames_are_refused(damage, said):
         ({"name": "IDD-Lite", "sample": True}, "IDD-Lite"),
         ({"name": "Cityscapes"}, "Cityscapes"),
         ({"name": "IDD"}, "IDD"),
+        ({"classes": dict(reversed(DESCRIPTION.dataset(sample=False).classes.items()))}, "IDD-Lite"),
     ],
 )
 def test_a_different_data_set_is_not_submitted(changes, name):
     SUBMISSION.write_text("old")
     save_dataset(Path(), **dict(DESCRIPTION.dataset(sample=False)) | changes)
     with pytest.raises(
-        UserError, match=f"data/raw/dataset.json: the data set is {name}.* take predictions for IDD-Lite"
+        UserError, match=f"data/raw/dataset.json: the data set is {name}.* the format of IDD-Lite's organisers"
     ):
         pack()
     assert SUBMISSION.read_text() == "old"
