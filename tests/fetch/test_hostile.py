@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """What is in and beside the folder: files, and all else without content."""
+    """Return all that is in and beside the folder: files with their content, all else with ``None``."""
     files = {path.relative_to(folder.parent).as_posix(): path for path in folder.parent.rglob("*")}
     plain = {name: path.is_file() and not path.is_symlink() for name, path in files.items()}
     return {name: path.read_bytes() if plain[name] else None for name, path in files.items()}

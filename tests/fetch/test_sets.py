@@ -131,7 +131,7 @@ def polygons(names: Iterable[str], seed: int) -> bytes:
 
 
 def drawn(data: bytes, encoding: str) -> np.ndarray:
-    """What the program of Cityscapes draws: ``ids`` or ``trainIds``, H×W."""
+    """Return the label that the program of Cityscapes draws, H×W; ``encoding`` is ``ids`` or ``trainIds``."""
     annotation = Annotation()
     annotation.fromJsonText(data.decode())
     picture = json2labelImg.createLabelImage(annotation, encoding)
@@ -140,7 +140,7 @@ def drawn(data: bytes, encoding: str) -> np.ndarray:
 
 
 def fetched(folder: Path, name: str) -> dict[str, bytes]:
-    """What the stage makes of all that is in ``folder``, by the description ``name``."""
+    """Run the stage on ``folder`` by the description ``name``; return the files of data/raw, without dataset.json."""
     run = folder.with_name("run")
     run.mkdir()
     section = {"source": str(folder), "dataset": str(ROOT / SETS / f"{name}.yaml"), "sha256": None}
