@@ -45,7 +45,7 @@ def test_pictures(kind):
         (b"\0\0\0\x20ftypmp42\0\0", "a video"),
         (array(), "a NumPy array"),
         (zipped(), "a ZIP archive"),
-        (gzip.compress(b""), "a gzip archive"),
+        (gzip.compress(b"", mtime=0), "a gzip archive"),
         (lzma.compress(b""), "an xz archive"),
         (b"\xef\xbb\xbf\r\n <!doctype HTML>", "a web page"),
         (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "x"><html>', "a web page"),
