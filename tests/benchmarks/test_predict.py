@@ -10,6 +10,7 @@ from benchmarks import predict, report, tiles
 from segcore.dataset.frames import Frame
 from segcore.files.images import NATIVE
 from segcore.files.model import MODEL
+from tests.support.idd_lite import CLASSES
 from tests.support.tiny_model import save_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -50,7 +51,7 @@ def test_tiles(workspace):
 
 
 def test_a_mosaic_is_made_of_frames_in_rows():
-    scenes, [mosaic, *_] = list(tiles.enlarged(1)), list(tiles.mosaics(2))
+    scenes, [mosaic, *_] = list(tiles.enlarged(1, CLASSES)), list(tiles.mosaics(2, CLASSES))
     picture, labels = np.asarray(mosaic[0]), mosaic[1]
     assert np.array_equal(picture[:45, 64:], np.asarray(scenes[1][0]))
     assert np.array_equal(labels[45:, :64], scenes[2][1])

@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 
 from segcore.files import model
+from segcore.files.dataset import DATASET, read_dataset, write_dataset
 from tests.support import tiny
 from tests.support.running import ROOT
 from tests.support.small_disk import enter
@@ -143,7 +144,8 @@ def change_inputs(folder: Path, stage: str) -> None:
         path = folder / "data/arrays/val_images.npy"
         np.save(path, 255 - np.load(path))
     elif stage == "card":
-        parameters["fetch"]["source"] = "source.tar.gz"
+        path = folder / DATASET
+        write_dataset(path, read_dataset(path).model_copy(update={"name": "a different data set"}))
     elif stage in ("evaluate", "export"):
         path = folder / "data/model/erfnet.safetensors"
         state, about = model.load_weights(path)
