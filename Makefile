@@ -9,16 +9,27 @@ override ARCHIVE := $(value ARCHIVE)
 override URL := $(value URL)
 # Only from the command line: in the environment, such common names may mean something else.
 override BASE := $(if $(filter command,$(origin BASE)),$(value BASE))
+override MARGIN := $(if $(filter command,$(origin MARGIN)),$(value MARGIN))
 override PICTURES := $(if $(filter command,$(origin PICTURES)),$(value PICTURES),yes)
-export ARCHIVE URL BASE PICTURES
+export ARCHIVE URL BASE MARGIN PICTURES
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# The kinds of DVC's remotes. Without the plugin for the default remote, not even `dvc checkout` works.
+CONFIGS := .dvc/config .dvc/config.local "$${XDG_CONFIG_HOME:-$$HOME/.config}/dvc/config"
+REMOTES := $(shell grep -hsoE '^\s*url\s*=\s*.?\w+://' $(CONFIGS) | grep -oE '\w+://')
+LOCKED := $(filter azure:// gs:// s3:// ssh:// webdav:// webdavs://,$(REMOTES))
+UNLOCKED := $(filter gdrive:// hdfs:// oss:// webhdfs://,$(REMOTES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro sample check fast test review gate submission lint format data lock clean
+.PHONY: help install remotes again repro sample check fast test review gate submission lint format data lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-install: .venv/installed .venv/vega.js  ## make .venv and install requirements.lock into it
+install: .venv/installed .venv/vega.js  ## make .venv from requirements.lock, with plugins if a DVC remote needs one
+install: $(if $(LOCKED),.venv/plugins) $(UNLOCKED:%://=.venv/told-%)
+
+remotes: install .venv/plugins  ## install DVC's plugins for remotes, also if none is configured
 
 .venv/installed: requirements.lock
 	@git -c safe.directory='*' rev-parse --git-dir > /dev/null || grep -qs 'no_scm = true' .dvc/config .dvc/config.local || \
@@ -29,7 +40,18 @@ install: .venv/installed .venv/vega.js  ## make .venv and install requirements.l
 	    "$(PYTHON) has no ensurepip, which .venv needs: apt install python%d.%d-venv (Debian, Ubuntu), or " % sys.version_info[:2] + \
 	    "name a different Python: make PYTHON=/path/to/python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PIP) -r requirements.lock
+	@touch $@
+
+# `make remotes` repeats it, for an environment where a plugin was removed by hand.
+.venv/plugins: .venv/installed requirements-remotes.lock $(if $(filter remotes,$(MAKECMDGOALS)),again)
+	$(PIP) -r requirements-remotes.lock
+	@touch $@
+
+# Said once for each .venv, which may have it.
+.venv/told-%: .venv/installed
+	@echo "requirements-remotes.lock lacks DVC's plugin for $*://. Install it, again whenever .venv is made anew:" \
+	    "$(BIN)/pip install 'dvc[$*]'" >&2
 	@touch $@
 
 # The JavaScript that the page of `dvc plots show` would otherwise load from the network.
@@ -75,10 +97,10 @@ data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz,
 review: install  ## report what the workspace changed, in review/: make review BASE=main; PICTURES=no leaves out frames
 	@case $$PICTURES in yes) options=();; no) options=(--without-pictures);; \
 	    *) echo "PICTURES is $$PICTURES: yes or no" >&2; exit 1;; esac; \
-	$(BIN)/python -m segcore review "$${options[@]}" -- $${BASE:+"$$BASE"}
+	$(BIN)/python -m segcore review "$${options[@]}" $${MARGIN:+--margin "$$MARGIN"} -- $${BASE:+"$$BASE"}
 
-gate: install  ## fail if the metrics of HEAD were not made from its code and parameters
-	@$(BIN)/python -m segcore gate
+gate: install  ## fail if the metrics of HEAD were not made from its code and parameters, or, with MARGIN=0.005, are worse
+	@$(BIN)/python -m segcore gate $${MARGIN:+--not-worse --margin "$$MARGIN"} $${BASE:+-- "$$BASE"}
 
 submission: install  ## pack the test predictions for IDD-Lite's organisers, in data/submission.zip
 	@$(BIN)/python -m segcore submission
@@ -93,9 +115,12 @@ format: install  ## apply style
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-lock:  ## renew requirements.lock (needs uv)
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    --custom-compile-command "make lock" --group dev --extra video pyproject.toml -o requirements.lock
+UV := uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+    --custom-compile-command "make lock"
+
+lock:  ## renew both locks (needs uv)
+	$(UV) --group dev --extra video pyproject.toml -o requirements.lock
+	$(UV) --group remotes -c requirements.lock -o requirements-remotes.lock
 
 clean:  ## remove .venv and caches; DVC's outputs and cache stay
 	rm -rf .venv .coverage .hypothesis .pytest_cache .ruff_cache

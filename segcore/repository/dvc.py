@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +13,7 @@ from segcore.runtime.errors import UserError
 
 LOCK = "dvc.lock"
 PLUGIN = re.compile(r"requires\b.*\bdvc-(\w+)")
+LOCKED_PLUGINS = {"azure", "gs", "s3", "ssh", "webdav"}  # the plugins in requirements-remotes.lock
 
 # The entries of one stage: `deps` and `outs`, each a list of `path` and `md5`, and `params` by file.
 Stage = dict[str, Any]
@@ -39,7 +41,12 @@ def explain(error: BaseException | str) -> str:
     if "config file error" in text:
         text += " (in .dvc/config, .dvc/config.local or ~/.config/dvc/config)"
     plugin = PLUGIN.search(text)
-    return f"{text} (`pip install 'dvc[{plugin[1]}]'`)" if plugin and "pip install" not in text else text
+    return f"{text} (`{_install(plugin[1])}`)" if plugin and "pip install" not in text else text
+
+
+def _install(plugin: str) -> str:
+    made_by_make = Path(sys.prefix, "installed").exists()
+    return "make remotes" if made_by_make and plugin in LOCKED_PLUGINS else f"pip install 'dvc[{plugin}]'"
 
 
 def read_stages(lock: bytes) -> dict[str, Stage]:

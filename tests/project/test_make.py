@@ -6,25 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.making import make, program
 from tests.support.running import git
-from tests.support.workspace import ROOT
 
 ECHO = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
-
-
-def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run make in the working folder."""
-    command = ["make", "--silent", "--file", str(ROOT / "Makefile"), *arguments]
-    kept = {"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(Path.cwd().parent)}
-    return subprocess.run(command, capture_output=True, text=True, env=kept | environment)
-
-
-def program(path: str, text: str) -> str:
-    """Write a program, and return its path."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    Path(path).chmod(0o755)
-    return path
 
 
 def python(first: str) -> str:
@@ -58,6 +43,17 @@ def test_make_review_passes_base_and_pictures_on():
     refused = make("review", "PICTURES=false")
     assert (refused.returncode != 0, refused.stdout) == (True, "")
     assert "PICTURES is false: yes or no" in refused.stderr
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_margin_makes_the_gate_look_at_the_scores():
+    command = ["-m", "segcore", "gate"]
+    assert make("gate").stdout.splitlines() == command
+    assert make("gate", MARGIN="of something else", BASE="of something else").stdout.splitlines() == command
+    compare = [*command, "--not-worse", "--margin", "0.005"]
+    assert make("gate", "MARGIN=0.005").stdout.splitlines() == compare
+    assert make("gate", "MARGIN=0.005", "BASE=my $main").stdout.splitlines() == [*compare, "--", "my $main"]
+    assert make("review", "MARGIN=1 $x").stdout.splitlines() == ["-m", "segcore", "review", "--margin", "1 $x", "--"]
 
 
 @pytest.mark.usefixtures("installed")

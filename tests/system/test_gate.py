@@ -291,7 +291,7 @@ def test_a_conflict_is_named_also_when_committed(clone, name):
 
 
 def test_a_remote_that_cannot_be_used_does_not_matter(clone):
-    for url in ("s3://bucket/path", "http://127.0.0.1:9/path", "/proc/1/root/nothing"):
+    for url in ("oss://bucket/path", "http://127.0.0.1:9/path", "/proc/1/root/nothing"):
         clone.dvc("remote", "add", "--force", "--default", "team", url)
         assert passes(clone, "--workspace")
         clone.commit(url)

@@ -165,14 +165,14 @@ def test_plots_without_points_are_named(clone):
         assert f"{plot} of workspace has no points." in page.text
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/path", "http://127.0.0.1:9/path", "/proc/1/root/nothing"])
+@pytest.mark.parametrize("url", ["oss://bucket/path", "http://127.0.0.1:9/path", "/proc/1/root/nothing"])
 def test_a_remote_that_cannot_be_used_is_no_reason_to_fail(clone, url):
     clone.dvc("remote", "add", "--default", "team", url)
     text, page = review(clone, "HEAD")
     assert any(row[:2] == ["metrics/evaluate.json", "miou"] for row in rows(text))
     assert "No more frames are here." in page.text
-    assert ("Every plot of workspace cannot be drawn: " in page.text) == url.startswith("s3")
-    assert ("pip install 'dvc[s3]'" in page.text) == url.startswith("s3")
+    assert ("Every plot of workspace cannot be drawn: " in page.text) == url.startswith("oss")
+    assert ("pip install 'dvc[oss]'" in page.text) == url.startswith("oss")
 
 
 def test_a_configuration_that_dvc_cannot_read_is_an_error(clone):
