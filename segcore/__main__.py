@@ -8,10 +8,12 @@ import typer
 from segcore.files.model import MODEL
 from segcore.repository.git import GitError
 from segcore.runtime import console
+from segcore.runtime.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask about results and models, and use models.")
 
 Base = Annotated[str, typer.Argument(help="A commit or experiment.", show_default="where this branch left main")]
+Margin = Annotated[float, typer.Option(help="The loss of mIoU to exclude.", min=0, max=1)]
 
 
 @app.command()
@@ -25,9 +27,11 @@ def compare(
     The default BASE is the commit where this branch left main. On main it is
     the last commit if the workspace has different counts, else the one before.
 
-    Reads: metrics/frames.csv, metrics/evaluate.json and dvc.lock of both; the
-    latter two also of all commits and experiments, to find those that differ
-    in nothing but the seed.
+    If there are several seeds of both recipes, the IoU is the mean over them,
+    and the interval is also about the choice of seeds.
+
+    Reads: metrics/frames.csv and dvc.lock of both, and of all commits and
+    experiments that differ from them in nothing but the seed.
 
     Exit code: 0 whatever the verdicts are; 1 if the two cannot be compared.
     """
@@ -42,10 +46,12 @@ def review(
     without_pictures: Annotated[
         bool, typer.Option("--without-pictures", help="Leave out the frames, for a report to pass on.")
     ] = False,
+    margin: Margin = 0.005,
 ) -> None:
     """Report what the workspace changed: parameters, scores of classes and frames with verdicts, metrics, curves.
 
-    The default BASE is that of compare.
+    The default BASE is that of compare. The first line says whether the
+    result is not worse, as gate --not-worse does.
 
     Reads: what compare reads, and params.yaml, here and in BASE; for the
     pictures data/raw/dataset.json, data/native and data/predictions here, and
@@ -58,23 +64,39 @@ def review(
     """
     from segcore.review.report import write
 
-    write(base, not without_pictures)
+    write(base, not without_pictures, margin)
 
 
 @app.command()
 def gate(
+    base: Base = "",
     workspace: Annotated[bool, typer.Option("--workspace", help="Check the files that are here instead.")] = False,
+    not_worse: Annotated[bool, typer.Option("--not-worse", help="Fail also if the result may be worse.")] = False,
+    margin: Annotated[
+        float | None, typer.Option(help="The loss of mIoU to exclude, with --not-worse: 0.005.", min=0, max=1)
+    ] = None,
 ) -> None:
     """Fail if a stage of HEAD would run again: then the metrics were not made from this code and these parameters.
 
+    With --not-worse, fail also if mIoU is worse than in BASE, or unless the
+    95 % interval of its change excludes a loss of more than the margin. The
+    default BASE is the commit where this branch left main; on main, the one
+    before HEAD. As in compare, several seeds of both recipes count together.
+
     Reads: what dvc.yaml names, as HEAD has it, whatever is in the workspace.
     Data that git does not have is not looked at; dvc.lock is trusted there.
+    With --not-worse, also what compare reads.
 
-    Exit code: 0 if dvc.lock is up to date, 1 if it is not.
+    Exit code: 0 if dvc.lock is up to date, and the result not worse; else 1.
     """
+    from segcore.review import quality
     from segcore.review.gate import check
 
+    if not not_worse and (base or margin is not None):
+        raise UserError("BASE and --margin are for --not-worse")
     print(check(workspace))
+    if not_worse:
+        print(quality.check(base, workspace, quality.MARGIN if margin is None else margin))
 
 
 @app.command()
@@ -131,14 +153,20 @@ def predict(
 
 
 @app.command()
-def scores() -> None:
+def scores(
+    seeds: Annotated[bool, typer.Option("--seeds", help="Print the mean over seeds, and their spread.")] = False,
+) -> None:
     """Print IoU per class, mIoU, and the paths of the rendered pictures.
 
-    Reads: metrics/evaluate.json and data/renders.
-    """
-    from segcore.review.terminal import print_scores
+    With --seeds: the scores of all results here that differ from the
+    workspace in nothing but the seed.
 
-    print_scores()
+    Reads: metrics/evaluate.json and data/renders; with --seeds, dvc.lock and
+    metrics/frames.csv here, and in all commits and experiments.
+    """
+    from segcore.review.terminal import print_scores, print_seeds
+
+    print_seeds() if seeds else print_scores()
 
 
 @app.command()

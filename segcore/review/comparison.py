@@ -9,14 +9,18 @@ import pandas as pd
 from segcore.files.scores import FRAME, PIXELS, classes_of, frame_scores
 from segcore.review import bootstrap
 from segcore.review.results import Result, check_same_classes, check_same_frames
-from segcore.review.seeds import MIOU, SeedScores, seed_scores, spread
+from segcore.review.seeds import MIOU, find_seeds, seed_scores, spread
 
 SHOWN_FRAMES = 10  # the most frames to show, those that changed most
+MORE_SEEDS = "`dvc exp run --queue -S 'train.seed=range(1,6)'` and `dvc queue start`"
 ROUNDING = 0.0001  # each score has 4 decimals, so the difference of two can be off by as much
 
 
 class Line(NamedTuple):
-    """The IoU of a class, or mIoU, in both results, the interval of its change, its range over seeds; NaN if none."""
+    """The IoU of a class, or mIoU, before and after, the interval of its change, its range over seeds; NaN if none.
+
+    The range is NaN also where the interval already covers the choice of seeds.
+    """
 
     name: str
     base: float
@@ -51,9 +55,10 @@ class Table(NamedTuple):
 class Comparison:
     """The change between two results.
 
-    ``lines`` begin with mIoU. ``frames`` has the columns drive, frame, mean IoU before, after, and its change;
-    ``changed`` has the rows whose change is not 0, the largest first. ``seeds`` are the scores of each seed of the
-    base's recipe.
+    ``lines`` begin with mIoU. If there are several seeds of both recipes, they are about the means over these, and the
+    comparison is ``pooled``. ``frames`` has the columns drive, frame, mean IoU before, after, and its change;
+    ``changed`` has the rows whose change is not 0, the largest first. Both are about the two results alone.
+    ``seeds`` has the scores of each seed of both recipes, as :func:`segcore.review.seeds.seed_scores` gives them.
     """
 
     base: Result
@@ -61,7 +66,8 @@ class Comparison:
     lines: list[Line]
     frames: pd.DataFrame
     changed: pd.DataFrame
-    seeds: dict[int, SeedScores]
+    seeds: tuple[pd.DataFrame, pd.DataFrame]
+    pooled: bool
 
     @property
     def title(self) -> str:
@@ -73,19 +79,25 @@ class Comparison:
 
     @property
     def noise(self) -> str:
-        """The part that the intervals leave out: how much the scores of seeds differ."""
+        """What the intervals say about seeds, and how much the scores of seeds differ."""
+        if self.pooled:
+            sides = zip((self.base, self.new), self.seeds, strict=True)
+            before, after = (f"{len(seeds)} seeds of {side.name}'s recipe ({_listed(seeds)})" for side, seeds in sides)
+            return (
+                f"The IoU of a class and mIoU are means over {before} and {after}. Each interval is computed on its "
+                "own, and says how much the choice of drives and of seeds could change the result."
+            )
         about = "Each interval is computed on its own, and says how much the choice of drives could change the result."
-        recipe, count = f"{self.base.name}'s recipe", len(self.seeds)
-        if count < 2:
-            reason = f"no result here is of {recipe} with a different seed; `dvc exp run -S train.seed=…` makes one"
-            if not self.seeds:
+        recipe, seeds = f"{self.base.name}'s recipe", self.seeds[0]
+        if len(seeds) < 2:
+            reason = f"no result here is of {recipe} with a different seed; {MORE_SEEDS} makes some"
+            if seeds.empty:
                 reason = f"{self.base.name}'s dvc.lock does not say what made its metrics"
             return f"{about} How much a different seed could change it is not known: {reason}."
-        listed = ", ".join(f"{seed}: {scores[MIOU]:.4f}" for seed, scores in self.seeds.items())
         return (
-            f"{about} The mIoU of {count} seeds of {recipe} differs by up to {spread(self.seeds)[MIOU]:.4f} "
-            f"({listed}). A change is called seed noise if it is no larger than the difference of these seeds in the "
-            f"class; by luck alone it is larger in at most 1 of {count} cases."
+            f"{about} The mIoU of {len(seeds)} seeds of {recipe} differs by up to {spread(seeds)[MIOU]:.4f} "
+            f"({_listed(seeds)}). A change is called seed noise if it is no larger than the difference of these seeds "
+            f"in the class; by luck alone it is larger in at most 1 of {len(seeds)} cases."
         )
 
     def tables(self) -> dict[str, Table]:
@@ -102,9 +114,10 @@ class Comparison:
         up, down = (self.changed["change"] > 0).sum(), (self.changed["change"] < 0).sum()
         frames.append(["all frames", "", "", f"{up} up, {down} down"])
         head = ["", "before", "after", "change"]
+        one_pair = f", in {self.base.name} and {self.new.name} alone" if self.pooled else ""
         return {
             "IoU on val": Table([*head, "95 % interval", "verdict"], classes),
-            "Mean IoU of the frames that changed most": Table(head, frames),
+            f"Mean IoU of the frames that changed most{one_pair}": Table(head, frames),
         }
 
 
@@ -117,29 +130,37 @@ def compare(base: Result, new: Result) -> Comparison:
     """
     check_same_classes(base, new)
     check_same_frames(base, new)
-    seeds = seed_scores(base, new)
+    before, after = find_seeds(base, new)
+    seeds = seed_scores(before), seed_scores(after)
+    pooled = min(map(len, seeds)) > 1 and before.recipes != after.recipes
+    sides = (before.counts, after.counts) if pooled else ({0: base.counts}, {0: new.counts})
+    lines = _lines(*sides, None if pooled else spread(seeds[0]))
     frames = pd.DataFrame({"before": frame_scores(base.counts), "after": frame_scores(new.counts)}).reset_index()
     frames["change"] = frames["after"] - frames["before"]
     changed = frames[frames["change"] != 0].sort_values("change", key=lambda change: -change.abs(), kind="stable")
-    return Comparison(base, new, _lines(base.counts, new.counts, spread(seeds)), frames, changed, seeds)
+    return Comparison(base, new, lines, frames, changed, seeds, pooled)
 
 
-def _lines(base: pd.DataFrame, new: pd.DataFrame, between_seeds: SeedScores) -> list[Line]:
-    names = classes_of(base)
-    before, after = _by_drive(base, names), _by_drive(new, names)
+def _lines(base: dict[int, pd.DataFrame], new: dict[int, pd.DataFrame], between_seeds: pd.Series | None) -> list[Line]:
+    names = classes_of(next(iter(base.values())))
+    before, after = (np.stack([drive_counts(counts, names) for counts in side.values()]) for side in (base, new))
     names.append(MIOU)
-    both = bootstrap.scores(before.sum(0)), bootstrap.scores(after.sum(0))
-    ends = bootstrap.intervals(before, after).T
-    seeds = [between_seeds.get(name, np.nan) for name in names]
-    *classes, mean = (Line(*line) for line in zip(names, *both, *ends, seeds, strict=True))
+    means = (bootstrap.scores(side.sum(1)).mean(0) for side in (before, after))
+    ends = bootstrap.intervals(before, after, same_seeds=list(base) == list(new)).T
+    seeds = [np.nan if between_seeds is None else between_seeds.get(name, np.nan) for name in names]
+    *classes, mean = (Line(*line) for line in zip(names, *means, *ends, seeds, strict=True))
     return [mean, *classes]
 
 
-def _by_drive(counts: pd.DataFrame, classes: list[str]) -> np.ndarray:
+def drive_counts(counts: pd.DataFrame, classes: list[str]) -> np.ndarray:
     """Return the counts D×C×3 of the drives in the order of their names; 0 for a class that a drive lacks."""
     sums = counts.groupby(["drive", "class"])[PIXELS].sum()
     every = pd.MultiIndex.from_product([sorted(counts["drive"].unique()), classes])
     return sums.reindex(every, fill_value=0).to_numpy(float).reshape(-1, len(classes), len(PIXELS))
+
+
+def _listed(seeds: pd.DataFrame) -> str:
+    return ", ".join(f"{seed}: {score:.4f}" for seed, score in seeds[MIOU].items())
 
 
 def _number(value: float, form: str = ".4f") -> str:

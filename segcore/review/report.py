@@ -23,6 +23,7 @@ from segcore.repository.dvc import dvc, explain
 from segcore.repository.project import open_project
 from segcore.review.comparison import SHOWN_FRAMES, Comparison, Table, compare
 from segcore.review.gate import ADVICE, find_changes
+from segcore.review.quality import judge
 from segcore.review.results import default_base, load
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_folder
@@ -54,8 +55,10 @@ class FrameSection(NamedTuple):
     note: str
 
 
-def write(base: str, with_frames: bool) -> None:
+def write(base: str, with_frames: bool, margin: float) -> None:
     """Write the report on what the workspace changed since ``base``, or, if that is empty, since it left main.
+
+    Its first line says whether the result is not worse, as :func:`segcore.review.quality.judge` does with ``margin``.
 
     Raises:
         GitError: if git cannot be asked.
@@ -65,11 +68,14 @@ def write(base: str, with_frames: bool) -> None:
     comparison, reason = None, ""
     try:
         comparison = compare(before, after)
+        answer = judge(comparison, margin).text
     except UserError as error:  # the report is also written after a change of the data
         reason = str(error)
+        answer = f"Not compared: {reason}"
     plots, errors = draw_plots(before.name)
     values = {
         "title": f"{before.name} → {after.name}",
+        "answer": answer,
         "changes": find_changes(),
         "advice": ADVICE,
         "parameters": difference("params", before.name),

@@ -1,11 +1,12 @@
 """Load the results to compare: those of a commit, an experiment or the workspace."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from segcore.files.scores import COUNTS, FRAME, SCORES, classes_of, read_counts
+from segcore.files.scores import COUNTS, FRAME, classes_of, read_counts
 from segcore.repository.dvc import LOCK
 from segcore.repository.git import GitError, find_commit, git, is_shallow, read_at
 from segcore.runtime.errors import UserError
@@ -14,16 +15,16 @@ MAIN, MAINS = "main", ("refs/heads/main", "refs/remotes/origin/main")
 
 
 class Result(NamedTuple):
-    """A result: its name and commit, its counts per frame and class, and the content of dvc.lock and evaluate.json.
+    """A result: its name and commit, its counts per frame and class, their file's MD5, and the content of dvc.lock.
 
-    The commit of the workspace is empty, as is the content of a missing file.
+    The commit of the workspace is empty, as is the content of a missing dvc.lock.
     """
 
     name: str
     commit: str
     counts: pd.DataFrame
+    digest: str
     lock: bytes
-    scores: bytes
 
 
 def load(name: str) -> Result:
@@ -35,23 +36,21 @@ def load(name: str) -> Result:
         UserError: if there is no such commit, it has no counts, or they are not what evaluate writes.
     """
     if not name:
-        counts = read_counts(COUNTS.read_bytes(), str(COUNTS))
-        lock, scores = (path.read_bytes() if path.exists() else b"" for path in (Path(LOCK), SCORES))
-        return Result("the workspace", "", counts, lock, scores)
+        table, path = COUNTS.read_bytes(), Path(LOCK)
+        return _result("the workspace", "", table, path.read_bytes() if path.exists() else b"")
     commit = find_commit(name)
     shown = commit[:7] if name == commit else name
     table = read_at(commit, str(COUNTS))
     if table is None:
         raise UserError(f"{shown} has no {COUNTS}: it is older than this pipeline's metrics; name a different commit")
-    lock, scores = (read_at(commit, path) or b"" for path in (LOCK, str(SCORES)))
-    return Result(shown, commit, read_counts(table, f"{COUNTS} of {shown}"), lock, scores)
+    return _result(shown, commit, table, read_at(commit, LOCK) or b"")
 
 
-def default_base() -> str:
-    """Return the commit that a change is compared with.
+def default_base(workspace: bool = True) -> str:
+    """Return the commit that a change in the workspace, or else in HEAD, is compared with.
 
-    On a branch: the commit where it left main. On main: HEAD if the workspace has different counts, else the commit
-    before HEAD.
+    On a branch: the commit where it left main. On main: HEAD if it is about the workspace and that has different
+    counts, else the commit before HEAD.
 
     Raises:
         GitError: if git cannot be asked.
@@ -63,11 +62,11 @@ def default_base() -> str:
     branch = git("branch", "--show-current").decode().strip()  # empty where HEAD is detached
     if branch != MAIN and left and head not in left:
         return min(left, key=lambda base: int(git("rev-list", "--count", f"{base}..{head}")))
-    if COUNTS.read_bytes() != read_at(head, str(COUNTS)):
+    if workspace and COUNTS.read_bytes() != read_at(head, str(COUNTS)):
         return head
     before = git("rev-list", "--max-count=1", "--skip=1", "--first-parent", head).decode().strip()
     if not before:
-        raise UserError(f"no commit before HEAD is here{_deepen()}, and the workspace has HEAD's metrics: name a BASE")
+        raise UserError(f"no commit before HEAD is here{_deepen()} to compare with: name a BASE")
     return before
 
 
@@ -108,6 +107,11 @@ def check_same_frames(base: Result, new: Result) -> None:
             f"{base.name} and {new.name} are scored on {what}, and cannot be compared; run both with the same "
             f"fetch.source{also} and section preprocess"
         )
+
+
+def _result(name: str, commit: str, table: bytes, lock: bytes) -> Result:
+    counts = read_counts(table, f"{COUNTS} of {name}" if commit else str(COUNTS))
+    return Result(name, commit, counts, hashlib.md5(table).hexdigest(), lock)
 
 
 def _merge_base(head: str, ref: str) -> str:

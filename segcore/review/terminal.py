@@ -1,13 +1,18 @@
 """Print the output of the commands compare and scores."""
 
+from math import isnan
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from segcore.files.images import RENDERS
-from segcore.files.scores import read_scores
-from segcore.review.comparison import compare
+from segcore.files.scores import COUNTS, read_scores
+from segcore.repository.dvc import LOCK
+from segcore.review.comparison import MORE_SEEDS, compare
 from segcore.review.results import default_base, load
+from segcore.review.seeds import MIOU, find_seeds, seed_scores
+from segcore.runtime.errors import UserError
 from segcore.templates.jinja import render
 
 STYLE = {"better": "green", "worse": "red", "same": "dim", "no evidence": "dim", "seed noise": "dim", "–": "dim"}
@@ -54,3 +59,28 @@ def print_scores() -> None:
     screen.print(table)
     for path in ["Pictures to open:", *(f"  {path}" for path in sorted(RENDERS.iterdir()))]:
         screen.print(path, markup=False, soft_wrap=True)
+
+
+def print_seeds() -> None:
+    """Print the scores of the seeds of the workspace's recipe: mean, standard deviation (of a sample), and range.
+
+    Raises:
+        GitError: if git cannot be asked.
+        UserError: if dvc.lock does not say what made the metrics.
+    """
+    [seeds] = find_seeds(load(""))
+    if not seeds.counts:
+        raise UserError(f"{LOCK} does not say what made {COUNTS}: run `dvc repro`")
+    scores = seed_scores(seeds)
+    each = ", ".join(map(str, scores.index))
+    table = Table("class", title=f"IoU on val, seed {each}")
+    for name in ("mean", "sd", "lowest", "highest"):
+        table.add_column(name, justify="right")
+    summary = scores.agg(["mean", "std", "min", "max"]).T
+    for name, row in [*summary.drop(MIOU).iterrows(), (MIOU, summary.loc[MIOU])]:
+        shown = ("–" if isnan(value) else f"{value:.4f}" for value in row)
+        table.add_row(Text(str(name)), *shown, style="bold" if name == MIOU else "")
+    screen = Console(highlight=False)
+    screen.print(table)
+    if len(scores) == 1:
+        screen.print(f"{MORE_SEEDS} make more seeds of this recipe.", markup=False, soft_wrap=True)

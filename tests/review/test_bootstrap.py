@@ -1,4 +1,4 @@
-"""The paired bootstrap over drives."""
+"""The paired bootstrap over drives and seeds."""
 
 import itertools
 import math
@@ -11,6 +11,11 @@ from segcore.review import bootstrap
 
 def counts(seed, drives, classes=3, low=1):
     return np.random.default_rng(seed).integers(low, 100, (drives, classes, 3)).astype(float)
+
+
+def intervals(base, new):
+    """The intervals of one seed each."""
+    return bootstrap.intervals(base[None], new[None])
 
 
 def iou_and_mean(table):
@@ -34,7 +39,7 @@ def test_the_interval_is_that_of_all_draws_there_can_be():
     differences = bootstrap.scores(np.einsum("rd,dck->rck", times, new)) - bootstrap.scores(
         np.einsum("rd,dck->rck", times, base)
     )
-    ends = bootstrap.intervals(base, new)
+    ends = intervals(base, new)
     for (low, high), values in zip(ends, differences.T, strict=True):
         order = values.argsort()
         below = orders[order].cumsum() / orders.sum()
@@ -46,13 +51,13 @@ def test_the_interval_is_that_of_all_draws_there_can_be():
 def test_the_draws_are_the_same_for_both_results():
     base = counts(3, drives=12)
     scarcely = base + np.array([0, 0.001, 0])
-    assert np.ptp(bootstrap.intervals(base, scarcely), axis=1).max() < 1e-4
-    assert not bootstrap.intervals(base, base).any()
+    assert np.ptp(intervals(base, scarcely), axis=1).max() < 1e-4
+    assert not intervals(base, base).any()
 
 
 def test_the_same_tables_give_the_same_interval():
     base, new = counts(4, drives=10), counts(5, drives=10)
-    assert (bootstrap.intervals(base, new) == bootstrap.intervals(base, new)).all()
+    assert (intervals(base, new) == intervals(base, new)).all()
 
 
 def test_a_gain_in_each_drive_is_one_for_sure_and_one_in_a_single_drive_is_not():
@@ -60,15 +65,15 @@ def test_a_gain_in_each_drive_is_one_for_sure_and_one_in_a_single_drive_is_not()
     everywhere, somewhere = base.copy(), base.copy()
     everywhere[:, 0, 0] += np.arange(1, 21)
     somewhere[7, 0, 0] += 100
-    assert bootstrap.intervals(base, everywhere)[0, 0] > 0
-    assert bootstrap.intervals(base, somewhere)[0, 0] == 0 < bootstrap.intervals(base, somewhere)[0, 1]
+    assert intervals(base, everywhere)[0, 0] > 0
+    assert intervals(base, somewhere)[0, 0] == 0 < intervals(base, somewhere)[0, 1]
 
 
 def test_a_class_that_is_nowhere_has_no_interval_and_one_of_few_drives_has_that_of_the_draws_with_it():
     base, new = counts(6, drives=10), counts(7, drives=10)
     base[:, 1] = new[:, 1] = 0
     base[1:, 2] = new[1:, 2] = 0
-    ends = bootstrap.intervals(base, new)
+    ends = intervals(base, new)
     assert np.isnan(ends[1]).all()
     difference = iou_and_mean(new[0])[2] - iou_and_mean(base[0])[2]
     assert ends[2] == pytest.approx([difference, difference])
@@ -76,5 +81,46 @@ def test_a_class_that_is_nowhere_has_no_interval_and_one_of_few_drives_has_that_
 
 
 def test_few_drives_say_nothing_of_others():
-    assert np.isnan(bootstrap.intervals(counts(8, drives=9), counts(9, drives=9))).all()
-    assert not np.isnan(bootstrap.intervals(counts(8, drives=10), counts(9, drives=10))).any()
+    assert np.isnan(intervals(counts(8, drives=9), counts(9, drives=9))).all()
+    assert not np.isnan(intervals(counts(8, drives=10), counts(9, drives=10))).any()
+
+
+def of_seeds(*hits):
+    """Counts S×D×C×3 of 10 drives that are all the same, so that only the choice of seeds matters."""
+    rows = [[[hit, 0, 100 - hit], [50, 0, 50]] for hit in hits]
+    return np.repeat(np.array(rows, dtype=float)[:, None], 10, 1)
+
+
+def ends_of(values):
+    """The same quantiles of all equally likely values, each as often as it comes."""
+    return np.quantile(values, [0.025, 0.975], method="inverted_cdf")
+
+
+def test_one_seed_less_than_there_are_is_drawn_on_each_side():
+    base, new = (50, 54, 60), (61, 70)
+    pairs = [(a + b) / 2 for a, b in itertools.product(base, repeat=2)]
+    differences = [(second - first) / 100 for first, second in itertools.product(pairs, new)]
+    drivable, other, mean = bootstrap.intervals(of_seeds(*base), of_seeds(*new))
+    assert drivable == pytest.approx(ends_of(differences), abs=0.001)
+    assert mean == pytest.approx(ends_of(differences) / 2, abs=0.001)
+    assert not other.any()
+
+
+def test_the_variance_over_draws_is_the_usual_one_of_the_mean():
+    hits = np.array([50, 53, 57, 64])
+    draws = bootstrap._draw_seeds(np.random.default_rng(1), 4)[:, :, 0] @ hits
+    assert draws.std() == pytest.approx(hits.std(ddof=1) / 2, rel=0.03)
+
+
+def test_the_same_seeds_are_drawn_together():
+    base, new = of_seeds(50, 60, 70), of_seeds(51, 61, 72)
+    differences = [(a + b) / 200 for a, b in itertools.product((1, 1, 2), repeat=2)]
+    together = bootstrap.intervals(base, new, same_seeds=True)[0]
+    assert together == pytest.approx(ends_of(differences), abs=0.001)
+    assert np.ptp(bootstrap.intervals(base, new)[0]) > 0.2
+
+
+def test_a_class_that_one_seed_lacks_has_no_interval():
+    base, new = of_seeds(50, 60), of_seeds(50, 60)
+    new[1, :, 0] = 0
+    assert np.isnan(bootstrap.intervals(base, new)[0]).all()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from segcore.files.scores import COUNTS
-from segcore.review.terminal import print_comparison, print_scores
+from segcore.review.terminal import print_comparison, print_scores, print_seeds
 from segcore.runtime.errors import UserError
 from tests.support.two_results import HITS, change_rows, commit, init, write
 
@@ -73,3 +73,35 @@ def test_the_scores_are_a_table_and_the_pictures_are_listed(tmp_path, monkeypatc
     assert ["mIoU", "0.5000"] in cells
     assert ["mIoU", "with", "flip", "0.6000"] in cells
     assert ["data/renders/val_worst_1.png"] in cells
+
+
+def cells(text: str) -> list[list[str]]:
+    return [re.sub("[│┃]", " ", line).split() for line in text.splitlines()]
+
+
+def test_the_scores_of_seeds_have_mean_deviation_and_range(own_git, capsys):
+    init()
+    for seed, hits in ((2, 52), (3, 57)):
+        write([hits, *HITS[1:]], seed=seed)
+        commit()
+    print_seeds()
+    rows = cells(capsys.readouterr().out)
+    assert ["IoU", "on", "val,", "seed", "1,", "2,", "3"] in rows
+    assert ["drivable", "0.5400", "0.0361", "0.5100", "0.5800"] in rows  # of 0.51, 0.53 and 0.58
+    assert ["sky", "0.7100", "0.0000", "0.7100", "0.7100"] in rows
+    assert ["mIoU", "0.4143", "0.0052", "0.4100", "0.4200"] in rows
+
+
+def test_one_seed_has_no_deviation_and_the_way_to_more_is_shown(own_git, capsys):
+    init()
+    print_seeds()
+    said = capsys.readouterr().out
+    assert ["drivable", "0.5100", "–", "0.5100", "0.5100"] in cells(said)
+    assert "`dvc exp run --queue -S 'train.seed=range(1,6)'` and `dvc queue start` make more" in said
+
+
+def test_seeds_of_an_unknown_recipe_are_an_error(own_git):
+    init()
+    change_rows(row0=51)  # so dvc.lock is of different counts
+    with pytest.raises(UserError, match=r"dvc\.lock does not say what made metrics/frames\.csv: run `dvc repro`"):
+        print_seeds()

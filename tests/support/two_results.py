@@ -1,14 +1,13 @@
 """Results to compare, in a git repository with nothing else in it."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from segcore.files.model import MODEL
-from segcore.files.scores import COUNTS, SCORES
+from segcore.files.scores import COUNTS
 from tests.support.idd_lite import CLASSES
 from tests.support.running import git
 
@@ -33,19 +32,17 @@ def write(
     ]
     COUNTS.parent.mkdir(exist_ok=True)
     pd.DataFrame(rows).to_csv(COUNTS, index=False)
-    iou = {name: hit / 100 for name, hit in zip(classes, hits, strict=True)}
-    SCORES.write_text(json.dumps({"miou": round(sum(hits) / len(hits) / 100, 4), "iou": iou}))
     write_lock(seed, epochs, code)
 
 
 def write_lock(seed: object = 1, epochs: int = 5, code: str = "0") -> None:
-    """Write the dvc.lock of the scores that are here."""
-    md5 = hashlib.md5(SCORES.read_bytes()).hexdigest()
+    """Write the dvc.lock of the counts that are here."""
+    md5 = hashlib.md5(COUNTS.read_bytes()).hexdigest()
     params = {"train": {"seed": seed, "epochs": epochs}, "model": {"encoder_only": False}}
     deps = [{"path": str(MODEL), "md5": md5}, {"path": "segcore/evaluate", "md5": "1.dir"}]
     stages = {
         "train": {"deps": [{"path": "segcore/train", "md5": f"{code}.dir"}], "params": {"params.yaml": params}},
-        "evaluate": {"deps": deps, "outs": [{"path": str(SCORES), "md5": md5}]},
+        "evaluate": {"deps": deps, "outs": [{"path": str(COUNTS), "md5": md5}]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
 

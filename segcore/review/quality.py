@@ -1,0 +1,56 @@
+"""Check whether a result is not worse than its base: a test of non-inferiority by the interval of the change in mIoU.
+
+Source: Piaggio et al., "Reporting of noninferiority and equivalence randomized trials" (CONSORT), JAMA 308, 2012.
+"""
+
+import math
+from typing import NamedTuple
+
+from segcore.review.bootstrap import MIN_DRIVES
+from segcore.review.comparison import Comparison, compare
+from segcore.review.results import default_base, load
+from segcore.runtime.errors import UserError
+
+MARGIN = 0.005  # of mIoU
+
+
+class Answer(NamedTuple):
+    """Whether the new result is not worse, and a sentence that says so and why."""
+
+    not_worse: bool
+    text: str
+
+
+def check(base: str, workspace: bool, margin: float) -> str:
+    """Return that HEAD, or the workspace, is not worse than ``base``, or, if that is empty, than where it left main.
+
+    Raises:
+        GitError: if git cannot be asked.
+        UserError: if it is worse, or may be worse by more than ``margin`` of mIoU, or the two cannot be compared.
+    """
+    comparison = compare(load(base or default_base(workspace)), load("" if workspace else "HEAD"))
+    answer = judge(comparison, margin)
+    if not answer.not_worse:
+        raise UserError(answer.text)
+    return answer.text
+
+
+def judge(comparison: Comparison, margin: float) -> Answer:
+    """Return whether the interval of the change in mIoU excludes a loss of more than ``margin`` and is not all loss."""
+    mean, *classes = comparison.lines
+    low, high, change = (round(value, 4) + 0.0 for value in (mean.low, mean.high, mean.new - mean.base))
+    what = f"{comparison.base.name} → {comparison.new.name}: mIoU {mean.base:.4f} → {mean.new:.4f}"
+    if comparison.base.digest == comparison.new.digest:
+        return Answer(True, f"{what}: not worse, with the same counts in every frame")
+    if math.isnan(low):
+        return Answer(False, f"{what}: may be worse, as fewer than {MIN_DRIVES} drives are too few for an interval")
+    numbers = "{} and {} seeds".format(*map(len, comparison.seeds)) if comparison.pooled else "one seed each"
+    what += f", change {change:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, {numbers}"
+    verdicts = {verdict: [line.name for line in classes if line.verdict == verdict] for verdict in ("better", "worse")}
+    found = "".join(f"; classes {verdict}: {', '.join(names)}" for verdict, names in verdicts.items() if names)
+    if high < 0:
+        return Answer(False, f"{what}: worse{found}")
+    loss = f"a loss of more than {margin:g}"
+    if not low >= -margin:  # so that a margin of NaN excludes nothing
+        return Answer(False, f"{what}: may be worse, as {loss} is not excluded{found}")
+    return Answer(True, f"{what}: not worse, as {loss} is excluded{found}")
