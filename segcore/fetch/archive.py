@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from segcore.fetch.members import Limits, Refused, is_archive, is_damage, read_members
+from segcore.fetch.plain_files import PlainFiles, opened_as
 from segcore.runtime.console import open_with_progress
 from segcore.runtime.errors import UserError
 
@@ -19,16 +20,16 @@ from segcore.runtime.errors import UserError
 Place = Callable[[str], Path | None]
 
 
-def unpack(archive: Path, root: Path, place: Place, limits: Limits) -> None:
+def unpack(archive: Path, root: Path, place: Place, limits: Limits, opened: Path | None = None) -> None:
     """Write each file of a tar, compressed tar or ZIP to ``root / place(its path)``, or skip it where that is ``None``.
 
-    A hard link to an earlier file of the archive is a copy of it.
+    A hard link to an earlier file of the archive is a copy of it. ``opened`` is where to read it, if not at its path.
 
     Raises:
         UserError: if the archive is damaged, or refused by :mod:`segcore.fetch.members`.
     """
     try:
-        with open_with_progress(archive, "unpack") as file:
+        with open_with_progress(opened or archive, "unpack") as file:
             if missing := _unpack(file, root, place, limits):
                 file.seek(0)
                 _unpack_originals(file, root, missing, limits)
@@ -85,33 +86,31 @@ def copy_folder(folder: Path, root: Path, place: Place, limits: Limits, ignores:
     folder, unless ``ignores`` is true for its path.
 
     Raises:
-        UserError: if there is a link, a special file or an archive that is damaged or refused below ``folder``.
+        UserError: if there is a special file, a link that does not lead to DVC's cache, or an archive that is damaged
+            or refused below ``folder``.
     """
+    plain = PlainFiles(folder)
     archives: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=_stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in sorted(folders + files):
             source = Path(parent, name)
-            mode = source.lstat().st_mode
-            if stat.S_ISDIR(mode) or name.startswith("."):
+            if stat.S_ISDIR(source.lstat().st_mode) or name.startswith("."):
                 continue
-            if not stat.S_ISREG(mode):
-                raise UserError(
-                    f"{source}: a link or a special file, which could lead outside {folder}; "
-                    f"make a copy of plain files with `cp -rL` and use that"
-                )
+            plain.find(source)  # also if it is ignored
             path = source.relative_to(folder).as_posix()
             if target := place(path):
-                (root / target).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, root / target)
-            elif not ignores(path) and _is_archive(source):
+                with plain.open(source) as data:
+                    _write(data, root / target)
+            elif not ignores(path) and _is_archive(plain, source):
                 archives.append(source)
     for source in sorted(archives):  # last, so that an error about a file that is there twice names the archive
-        unpack(source, root, _place_inside(source, folder, place), limits)
+        with plain.open(source) as file:
+            unpack(source, root, _place_inside(source, folder, place), limits, opened_as(file))
 
 
-def _is_archive(path: Path) -> bool:
-    with path.open("rb") as file:
+def _is_archive(plain: PlainFiles, path: Path) -> bool:
+    with plain.open(path) as file:
         return is_archive(file)
 
 

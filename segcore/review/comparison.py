@@ -88,9 +88,9 @@ class Comparison:
                 "own, and says how much the choice of drives and of seeds could change the result."
             )
         about = "Each interval is computed on its own, and says how much the choice of drives could change the result."
-        recipe, seeds = f"{self.base.name}'s recipe", self.seeds[0]
+        recipe, (seeds, others) = f"{self.base.name}'s recipe", self.seeds
         if len(seeds) < 2:
-            reason = f"no result here is of {recipe} with a different seed; {MORE_SEEDS} makes some"
+            reason = f"no result here is of {recipe} with a different seed; in {self.base.name}, {MORE_SEEDS} make some"
             if seeds.empty:
                 reason = f"{self.base.name}'s dvc.lock does not say what made its metrics"
             return f"{about} How much a different seed could change it is not known: {reason}."
@@ -98,6 +98,7 @@ class Comparison:
             f"{about} The mIoU of {len(seeds)} seeds of {recipe} differs by up to {spread(seeds)[MIOU]:.4f} "
             f"({_listed(seeds)}). A change is called seed noise if it is no larger than the difference of these seeds "
             f"in the class; by luck alone it is larger in at most 1 of {len(seeds)} cases."
+            + (f" With several seeds of {self.new.name}'s recipe, too, means are compared." if len(others) < 2 else "")
         )
 
     def tables(self) -> dict[str, Table]:

@@ -48,7 +48,7 @@ def judge(comparison: Comparison, margin: float) -> Answer:
     what += f", change {change:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, {numbers}"
     verdicts = {verdict: [line.name for line in classes if line.verdict == verdict] for verdict in ("better", "worse")}
     found = "".join(f"; classes {verdict}: {', '.join(names)}" for verdict, names in verdicts.items() if names)
-    if high < 0:
+    if mean.verdict == "worse":
         return Answer(False, f"{what}: worse{found}")
     loss = f"a loss of more than {margin:g}"
     if not low >= -margin:  # so that a margin of NaN excludes nothing

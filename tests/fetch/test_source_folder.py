@@ -3,12 +3,15 @@
 import gzip
 import lzma
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from segcore.fetch import archive
 from segcore.fetch.members import Limits
+from segcore.fetch.plain_files import PlainFiles
 from segcore.runtime.errors import UserError
 from tests.support import tiny
 from tests.support.archives import FILES, WRITERS, write_tar
@@ -38,6 +41,65 @@ def test_links_and_special_files_in_a_folder(tmp_path, make):
     make(source / "top" / "other")
     with pytest.raises(UserError, match="top/other: a link or a special file, which could lead outside"):
         copy(source)
+
+
+@pytest.fixture
+def linked(own_git, tmp_path) -> Path:
+    """A folder that DVC has linked to a cache outside the project, which is the working folder."""
+    git, cache = ["git", "init", "--quiet"], ["config", "cache.dir", str(tmp_path / "cache")]
+    for command in git, ["dvc", "init"], ["dvc", *cache], ["dvc", "config", "cache.type", "symlink"]:
+        subprocess.run(command, check=True, capture_output=True)
+    source = tiny.write_folder(Path("data/source").absolute(), FILES)
+    tiny.write_zip(source / "x.zip", {"b.txt": b"2"})
+    subprocess.run(["dvc", "add", "data/source"], check=True, capture_output=True)
+    assert (source / "top/a.txt").is_symlink()
+    return source
+
+
+@pytest.mark.slow
+def test_links_to_the_cache_of_dvc(linked, tmp_path):
+    text = {name: data for name, data in FILES.items() if name.endswith(".txt")}
+    assert copy(linked, only_files(".txt")) == text | {"b.txt": b"2"}
+    assert not any(path.is_symlink() for path in (linked.parent / "root").rglob("*"))
+    secret = tmp_path / "cache/secret"
+    secret.write_bytes(b"not one of the files")
+    files = tmp_path / "cache/files/md5"
+    for target in secret, files, files / "none", files / "../../secret", Path("/etc/passwd"), Path("/dev/zero"):
+        shutil.rmtree(linked.parent / "root", ignore_errors=True)
+        (linked / "other.txt").unlink(missing_ok=True)
+        (linked / "other.txt").symlink_to(target)
+        with pytest.raises(UserError, match=r"source/other\.txt: a link or a special file"):
+            copy(linked, only_files(".txt"))
+    (linked / "other.txt").unlink()
+    in_cache = (linked / "top/a.txt").resolve()
+    in_cache.unlink()
+    in_cache.symlink_to("/etc/passwd")
+    with pytest.raises(UserError, match=r"top/a\.txt: a link or a special file"):
+        copy(linked, only_files(".txt"))
+
+
+@pytest.mark.parametrize("name", ["file", "pipe", "folder"])
+def test_a_file_that_becomes_something_else_before_it_is_opened(tmp_path, monkeypatch, name):
+    """What was checked is what is read."""
+    source = tiny.write_folder(tmp_path / "source", {"top/a.txt": b"1"})
+    tiny.write_folder(tmp_path / "elsewhere", {"a.txt": b"secret"})
+    file = source / "top/a.txt"
+
+    def replace() -> None:
+        file.unlink()
+        if name == "file":
+            file.symlink_to(tmp_path / "elsewhere/a.txt")
+        elif name == "pipe":
+            os.mkfifo(file)
+        else:
+            file.parent.rmdir()
+            file.parent.symlink_to(tmp_path / "elsewhere")
+
+    plain = PlainFiles(source)
+    real = plain.find(file)
+    monkeypatch.setattr(plain, "find", lambda path: (replace(), real)[1])
+    with pytest.raises((UserError, OSError), match=r"a link or a special file|symbolic links"):
+        plain.open(file)
 
 
 def only_files(*suffixes: str) -> archive.Place:

@@ -62,6 +62,16 @@ def test_few_drives_show_nothing_but_the_same_counts_do():
     assert text.endswith("may be worse, as fewer than 10 drives are too few for an interval")
 
 
+def test_a_loss_no_larger_than_that_of_seeds_is_not_called_worse(first):
+    write([40, *HITS[1:]], seed=2)
+    commit()
+    write([43, *HITS[1:]], seed=3)
+    passed, text = judge(compare(load(first), load("")), 0.005)
+    assert not passed
+    assert text.endswith("may be worse, as a loss of more than 0.005 is not excluded")
+    assert judge(compare(load(first), load("")), 0.02)[0]
+
+
 def test_seeds_of_both_sides_count_together(first):
     """One pair of seeds is a loss; the means are a gain."""
     write([64, *HITS[1:]], seed=2)

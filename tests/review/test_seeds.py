@@ -34,7 +34,7 @@ def commit_seed(seed: int, hits: int, **recipe) -> str:
 
 
 def test_they_are_the_results_of_the_same_parameters_and_code(first):
-    assert "not known: no result here is of HEAD's recipe with a different seed" in noise("HEAD")
+    assert "not known: no result here is of HEAD's recipe with a different seed; in HEAD, `dvc exp run" in noise("HEAD")
     commit_seed(2, 57)
     commit_seed(3, 99, epochs=6)
     commit_seed(4, 99, code="2")
@@ -42,6 +42,8 @@ def test_they_are_the_results_of_the_same_parameters_and_code(first):
     assert f"The mIoU of 2 seeds of {first[:7]}'s recipe differs by up to 0.0100 (1: 0.4100, 2: 0.4200)." in (
         compare(load(first), load("HEAD")).noise
     )
+    write([54, *HITS[1:]], epochs=7)
+    assert "With several seeds of the workspace's recipe, too, means are compared." in noise(first)
     write([64, *HITS[1:]], seed=3)
     assert "differs by up to 0.0200 (1: 0.4100, 2: 0.4200, 3: 0.4300)." in noise(first)
 
