@@ -1,0 +1,99 @@
+"""Measure ``dvc push`` and ``dvc pull`` on real servers: ``python -m benchmarks.remotes ARCHIVE``.
+
+The data are what fetch and preprocess make of IDD-Lite's archive, in a temporary copy of the pipeline: thousands of
+small files and a few large ones. The servers are S3 and WebDAV by rclone and SSH by OpenSSH, on the loopback of this
+machine: no network is in the figures, only the work of DVC, its plugin and the server.
+
+``seconds`` is wall-clock time of the command. ``jobs`` is its option ``--jobs``, if it is given. A push goes to an
+empty server, a pull to a fresh clone with an empty cache; ``push again`` and ``pull again`` have nothing to do.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from benchmarks import report
+from benchmarks.checkout import ROOT
+from tests.support.servers import SERVERS, Server, add_remote, missing
+from tests.support.workspace import Workspace
+
+JOBS = (None, 1, 32)
+
+Row = dict[str, Any]
+
+
+def main(archive: Path) -> None:
+    """Measure each kind of server that can be started here."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder), archive)
+    report.publish("remotes", "DVC remotes", rows, network="none: the servers are on this machine")
+
+
+def measure(root: Path, archive: Path, kinds: tuple[str, ...] = tuple(SERVERS), jobs: tuple = JOBS) -> list[Row]:
+    """Return a row per server, number of jobs and command."""
+    here = prepare(root / "here" / "workspace", archive)
+    rows = []
+    for kind in kinds:
+        if reason := missing(kind):
+            print(f"{kind}: {reason}", file=sys.stderr)
+            continue
+        for number in jobs:
+            name = f"{kind}-{number}"
+            with SERVERS[kind](root / f"server-{name}") as server:
+                rows += measure_server(here, server, root / name, number)
+    return rows
+
+
+def prepare(root: Path, archive: Path) -> Workspace:
+    """Return a copy of this repository in which DVC has run fetch and preprocess on the archive."""
+    workspace = Workspace.create(root)
+    parameters = workspace.root / "params.yaml"
+    parameters.write_bytes((ROOT / "params.yaml").read_bytes())
+    workspace.set_parameter("fetch.source", str(archive.absolute()))
+    workspace.dvc("repro", "preprocess")
+    workspace.commit("data")
+    return workspace
+
+
+def measure_server(here: Workspace, server: Server, folder: Path, jobs: int | None) -> list[Row]:
+    """Return the rows of an empty server."""
+    options = [] if jobs is None else ["--jobs", str(jobs)]
+    add_remote(here, server)
+    seconds = {"push": seconds_of(here, "push", *options), "push again": seconds_of(here, "push", *options)}
+    folder.mkdir()
+    colleague = here.clone(folder / "clone")
+    add_remote(colleague, server)
+    for what in ("pull", "pull again"):
+        seconds[what] = seconds_of(colleague, "pull", "--allow-missing", *options)
+    assert sorted(colleague.outputs()) == sorted(here.outputs())
+    files = server.files()
+    size = sum(file.stat().st_size for file in files)
+    return [
+        {
+            "server": server.kind,
+            "jobs": jobs or server.options.get("jobs", "default"),
+            "command": command,
+            "files": len(files),
+            "MB": round(size / 1e6, 1),
+            "seconds": round(taken, 1),
+            "MB/s": None if "again" in command else round(size / 1e6 / taken, 1),
+        }
+        for command, taken in seconds.items()
+    ]
+
+
+def seconds_of(workspace: Workspace, *command: str) -> float:
+    """Return how long a command of DVC takes."""
+    begun = time.perf_counter()
+    workspace.dvc(*command)
+    seconds = time.perf_counter() - begun
+    print(f"{' '.join(command)}: {seconds:.1f} s", file=sys.stderr)
+    return seconds
+
+
+if __name__ == "__main__":
+    typer.run(main)
