@@ -7,7 +7,7 @@ import yaml
 
 from tests.support.workspace import ROOT
 
-DOCUMENTS = ("README.md", "docs/recipes.md", "docs/datasets.md")
+DOCUMENTS = ("README.md", "docs/recipes.md", "docs/datasets.md", "docs/team.md")
 PAGES = (
     *DOCUMENTS,
     "CONTRIBUTING.md",

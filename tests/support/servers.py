@@ -20,7 +20,7 @@ from tests.support.workspace import Workspace
 RCLONE = Path(sys.executable).with_name("rclone")
 SSHD = Path("/usr/sbin/sshd")  # sshd starts itself again, so it wants its whole path
 SSHD_OWN = Path("/run/sshd")  # a package makes it when the service starts; sshd of root needs it
-LIFETIME = 600  # seconds, after which a server ends by itself
+LIFETIME = 900  # seconds, after which a server ends by itself
 USER, SECRET = "tester", "a-secret-of-the-tests"  # not secrets: what the servers ask for
 BUCKET = "bucket"  # a folder below the server's
 
