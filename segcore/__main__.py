@@ -13,7 +13,7 @@ from segcore.runtime.errors import UserError
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask about results and models, and use models.")
 
 Base = Annotated[str, typer.Argument(help="A commit or experiment.", show_default="where this branch left main")]
-Margin = Annotated[float, typer.Option(help="The loss of mIoU to exclude.", min=0, max=1)]
+Margin = Annotated[float, typer.Option(help="The largest loss of mIoU to accept.", min=0, max=1)]
 
 
 @app.command()
@@ -70,18 +70,20 @@ def review(
 @app.command()
 def gate(
     base: Base = "",
-    workspace: Annotated[bool, typer.Option("--workspace", help="Check the files that are here instead.")] = False,
+    workspace: Annotated[bool, typer.Option("--workspace", help="Check the workspace instead of HEAD.")] = False,
     not_worse: Annotated[bool, typer.Option("--not-worse", help="Fail also if the result may be worse.")] = False,
     margin: Annotated[
-        float | None, typer.Option(help="The loss of mIoU to exclude, with --not-worse: 0.005.", min=0, max=1)
+        float | None,
+        typer.Option(help="With --not-worse: the largest loss of mIoU to accept.", show_default="0.005", min=0, max=1),
     ] = None,
 ) -> None:
     """Fail if a stage of HEAD would run again: then the metrics were not made from this code and these parameters.
 
-    With --not-worse, fail also if mIoU is worse than in BASE, or unless the
-    95 % interval of its change excludes a loss of more than the margin. The
-    default BASE is the commit where this branch left main; on main, the one
-    before HEAD. As in compare, several seeds of both recipes count together.
+    With --not-worse, fail also if mIoU may be lower than in BASE: if the 95 %
+    interval of its change goes below minus the margin, or is all below zero.
+    The default BASE is the commit where this branch left main; on main, the
+    one before HEAD, or, with --workspace, HEAD if the workspace has different
+    counts. As in compare, means over seeds are compared if both have several.
 
     Reads: what dvc.yaml names, as HEAD has it, whatever is in the workspace.
     Data that git does not have is not looked at; dvc.lock is trusted there.
@@ -93,7 +95,7 @@ def gate(
     from segcore.review.gate import check
 
     if not not_worse and (base or margin is not None):
-        raise UserError("BASE and --margin are for --not-worse")
+        raise UserError("BASE and --margin need --not-worse; with make, give MARGIN=0.005, too")
     print(check(workspace))
     if not_worse:
         print(quality.check(base, workspace, quality.MARGIN if margin is None else margin))
@@ -158,8 +160,9 @@ def scores(
 ) -> None:
     """Print IoU per class, mIoU, and the paths of the rendered pictures.
 
-    With --seeds: the scores of all results here that differ from the
-    workspace in nothing but the seed.
+    With --seeds: mean, standard deviation and range over the results in all
+    commits and experiments that differ from the workspace in nothing but the
+    seed.
 
     Reads: metrics/evaluate.json and data/renders; with --seeds, dvc.lock and
     metrics/frames.csv here, and in all commits and experiments.

@@ -27,6 +27,10 @@ class PlainFiles:
         """
         real = Path(os.path.realpath(path))
         plain = real == self.real / path.relative_to(self.folder)
+        if not real.exists() and self._is_in_cache(real):
+            raise UserError(
+                f"{path}: a link to a file that is not in DVC's cache; `dvc pull` or `dvc checkout` may get it"
+            )
         if not real.is_file() or not (plain or self._is_in_cache(real)):
             raise self._refusal(path)
         return real

@@ -1,12 +1,13 @@
 """Estimate how certain a difference of IoU is, by a paired bootstrap over drives and, if there are several, seeds.
 
 Frames of one drive show the same street in the same light and are not independent; drives are. So whole drives are
-drawn, as many as there are and with replacement, each time the same ones for both results. Of S seeds, S - 1 are drawn:
-S draws from few would vary too little, by a factor of (S - 1) / S.
+drawn, as many as there are and with replacement, each time the same ones for both results. Seeds are too few to be
+drawn: the means of draws from two or three hardly differ. So Student's t says how far the mean of the seeds may be from
+that of all seeds. An interval is too wide rather than too narrow where seeds differ from drive to drive, because then
+both the drives and the seeds count this.
 
-Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: percentile intervals (chapter 13); Rao and Wu,
-"Resampling inference with complex survey data", 1988: one draw less; Owen, "The pigeonhole bootstrap", 2007: two
-factors, each drawn on its own.
+Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: percentile intervals (chapter 13); Student,
+"The probable error of a mean", 1908.
 """
 
 import numpy as np
@@ -25,30 +26,40 @@ def intervals(base: np.ndarray, new: np.ndarray, same_seeds: bool = False) -> np
     """Return the lower and upper ends, (C+1)×2, of the change in each class's mean IoU and, last, in the mean mIoU.
 
     ``base`` and ``new`` are counts S×D×C×3 of S seeds, which may be a different number in each, and the same D drives:
-    true positives, false positives, false negatives. If both have the ``same_seeds``, in the same order, each draw has
-    the same ones for both. A draw is ignored for a class if in any of the results neither its truth nor its predictions
-    contain that class. The ends are NaN where no draw is left, and everywhere if there are fewer than ``MIN_DRIVES``
-    drives.
+    true positives, false positives, false negatives. If both have the ``same_seeds``, in the same order, those are
+    compared in pairs. A draw is ignored for a class whose ground truth is not in it. The ends are NaN where no draw is
+    left, and everywhere if there are fewer than ``MIN_DRIVES`` drives.
     """
     drives = base.shape[1]
     if drives < MIN_DRIVES:
         return np.full((base.shape[2] + 1, 2), np.nan)
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(drives, np.full(drives, 1 / drives), RESAMPLES).astype(float)
-    before, after = (scores(np.tensordot(drawn, counts, (1, 1))) for counts in (base, new))  # R×S×(C+1), of R draws
-    of_base = _draw_seeds(random, len(base))
-    of_new = of_base if same_seeds else _draw_seeds(random, len(new))
-    difference = (after * of_new).sum(1) - (before * of_base).sum(1)
+    before, after = _draw_scores(drawn, base), _draw_scores(drawn, new)
+    difference = _vary(random, after - before) if same_seeds else _vary(random, after) - _vary(random, before)
     ends = (1 - COVERAGE) / 2, (1 + COVERAGE) / 2
     known = (column[~np.isnan(column)] for column in difference.T)
     return np.array([np.quantile(column, ends) if len(column) else (np.nan, np.nan) for column in known])
 
 
-def _draw_seeds(random: np.random.Generator, seeds: int) -> np.ndarray:
-    """Return the weight of each seed in each draw, R×S×1."""
+def _draw_scores(drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the scores S×R×(C+1) of each seed in R draws; ``drawn``, R×D, says how often each drive is in one."""
+    truth = seeds[0][..., [0, 2]].sum(-1)  # D×C, true positives and false negatives
+    lost = (drawn @ truth == 0) & (truth.sum(0) > 0)  # else a single wrong pixel would be an IoU of 0
+    found = []
+    for counts in seeds:
+        sums = np.tensordot(drawn, counts, 1)  # R×C×3
+        sums[lost] = 0
+        found.append(scores(sums))
+    return np.stack(found)
+
+
+def _vary(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    """Return the mean over seeds, R×(C+1), of ``values`` S×R×(C+1), each time as far off as it may be."""
+    seeds, draws, _ = values.shape
     if seeds == 1:
-        return np.ones((1, 1, 1))
-    return random.multinomial(seeds - 1, np.full(seeds, 1 / seeds), RESAMPLES)[..., None] / (seeds - 1)
+        return values[0]
+    return values.mean(0) + random.standard_t(seeds - 1, (draws, 1)) * values.std(0, ddof=1) / seeds**0.5
 
 
 def scores(counts: np.ndarray) -> np.ndarray:

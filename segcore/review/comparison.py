@@ -13,6 +13,7 @@ from segcore.review.seeds import MIOU, find_seeds, seed_scores, spread
 
 SHOWN_FRAMES = 10  # the most frames to show, those that changed most
 MORE_SEEDS = "`dvc exp run --queue -S 'train.seed=range(1,6)'` and `dvc queue start`"
+UNKNOWN = "{}'s dvc.lock does not say what made its metrics"
 ROUNDING = 0.0001  # each score has 4 decimals, so the difference of two can be off by as much
 
 
@@ -58,7 +59,8 @@ class Comparison:
     ``lines`` begin with mIoU. If there are several seeds of both recipes, they are about the means over these, and the
     comparison is ``pooled``. ``frames`` has the columns drive, frame, mean IoU before, after, and its change;
     ``changed`` has the rows whose change is not 0, the largest first. Both are about the two results alone.
-    ``seeds`` has the scores of each seed of both recipes, as :func:`segcore.review.seeds.seed_scores` gives them.
+    ``seeds`` has the scores of each seed of both recipes, as :func:`segcore.review.seeds.seed_scores` gives them;
+    ``unstable`` are those that gave different scores in different runs.
     """
 
     base: Result
@@ -67,36 +69,45 @@ class Comparison:
     frames: pd.DataFrame
     changed: pd.DataFrame
     seeds: tuple[pd.DataFrame, pd.DataFrame]
+    unstable: tuple[list[int], list[int]]
     pooled: bool
+
+    @property
+    def drives(self) -> int:
+        """The number of drives that both are scored on."""
+        return self.base.counts["drive"].nunique()
 
     @property
     def title(self) -> str:
         """The two results, and how many frames and drives they are scored on."""
-        drives, frames = self.base.counts["drive"].nunique(), self.base.counts.groupby(FRAME).ngroups
         few = f"; fewer than {bootstrap.MIN_DRIVES} drives are too few for an interval"
-        few = few if drives < bootstrap.MIN_DRIVES else ""
-        return f"{self.base.name} → {self.new.name}: {frames} frames of {drives} drives{few}"
+        few = few if self.drives < bootstrap.MIN_DRIVES else ""
+        frames = self.base.counts.groupby(FRAME).ngroups
+        return f"{self.base.name} → {self.new.name}: {frames} frames of {self.drives} drives{few}"
 
     @property
     def noise(self) -> str:
         """What the intervals say about seeds, and how much the scores of seeds differ."""
+        about = "Of 20 classes without a change, one may seem to change by chance."
+        (seeds, others), recipe = self.seeds, f"{self.base.name}'s recipe"
+        about += "".join(map(_instability, (self.base, self.new), self.unstable))
         if self.pooled:
-            sides = zip((self.base, self.new), self.seeds, strict=True)
-            before, after = (f"{len(seeds)} seeds of {side.name}'s recipe ({_listed(seeds)})" for side, seeds in sides)
             return (
-                f"The IoU of a class and mIoU are means over {before} and {after}. Each interval is computed on its "
-                "own, and says how much the choice of drives and of seeds could change the result."
+                f"The IoU of a class and mIoU are means over {len(seeds)} seeds of {recipe} (mIoU by seed: "
+                f"{listed(seeds)}) and {len(others)} seeds of {self.new.name}'s ({listed(others)}). Each interval says "
+                f"how much the choice of drives and of seeds could change the result. {about}"
             )
-        about = "Each interval is computed on its own, and says how much the choice of drives could change the result."
-        recipe, (seeds, others) = f"{self.base.name}'s recipe", self.seeds
+        about = f"Each interval says how much the choice of drives could change the result. {about}"
+        if seeds.empty:
+            return f"{about} How much a different seed could change it is not known: {UNKNOWN.format(self.base.name)}."
         if len(seeds) < 2:
-            reason = f"no result here is of {recipe} with a different seed; in {self.base.name}, {MORE_SEEDS} make some"
-            if seeds.empty:
-                reason = f"{self.base.name}'s dvc.lock does not say what made its metrics"
-            return f"{about} How much a different seed could change it is not known: {reason}."
+            return (
+                f"{about} How much a different seed could change it is not known: no result here is of {recipe} with a "
+                f"different seed. In {self.base.name}, {MORE_SEEDS} make some; `dvc exp pull` gets those of others."
+            )
         return (
             f"{about} The mIoU of {len(seeds)} seeds of {recipe} differs by up to {spread(seeds)[MIOU]:.4f} "
-            f"({_listed(seeds)}). A change is called seed noise if it is no larger than the difference of these seeds "
+            f"({listed(seeds)}). A change is called seed noise if it is no larger than the difference of these seeds "
             f"in the class; by luck alone it is larger in at most 1 of {len(seeds)} cases."
             + (f" With several seeds of {self.new.name}'s recipe, too, means are compared." if len(others) < 2 else "")
         )
@@ -117,7 +128,9 @@ class Comparison:
         head = ["", "before", "after", "change"]
         one_pair = f", in {self.base.name} and {self.new.name} alone" if self.pooled else ""
         return {
-            "IoU on val": Table([*head, "95 % interval", "verdict"], classes),
+            "IoU on val, mean over seeds" if self.pooled else "IoU on val": Table(
+                [*head, "95 % interval", "verdict"], classes
+            ),
             f"Mean IoU of the frames that changed most{one_pair}": Table(head, frames),
         }
 
@@ -139,7 +152,8 @@ def compare(base: Result, new: Result) -> Comparison:
     frames = pd.DataFrame({"before": frame_scores(base.counts), "after": frame_scores(new.counts)}).reset_index()
     frames["change"] = frames["after"] - frames["before"]
     changed = frames[frames["change"] != 0].sort_values("change", key=lambda change: -change.abs(), kind="stable")
-    return Comparison(base, new, lines, frames, changed, seeds, pooled)
+    unstable = before.unstable, after.unstable
+    return Comparison(base, new, lines, frames, changed, seeds, unstable, pooled)
 
 
 def _lines(base: dict[int, pd.DataFrame], new: dict[int, pd.DataFrame], between_seeds: pd.Series | None) -> list[Line]:
@@ -160,7 +174,16 @@ def drive_counts(counts: pd.DataFrame, classes: list[str]) -> np.ndarray:
     return sums.reindex(every, fill_value=0).to_numpy(float).reshape(-1, len(classes), len(PIXELS))
 
 
-def _listed(seeds: pd.DataFrame) -> str:
+def _instability(result: Result, seeds: list[int]) -> str:
+    if not seeds:
+        return ""
+    which = ", ".join(map(str, seeds))
+    reason = "versions of libraries, processor or number of threads differ"
+    return f" With {result.name}'s recipe, seed {which} gave different scores in different runs: {reason}."
+
+
+def listed(seeds: pd.DataFrame) -> str:
+    """Return the mIoU of each seed as text."""
     return ", ".join(f"{seed}: {score:.4f}" for seed, score in seeds[MIOU].items())
 
 

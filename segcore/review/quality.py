@@ -3,12 +3,14 @@
 Source: Piaggio et al., "Reporting of noninferiority and equivalence randomized trials" (CONSORT), JAMA 308, 2012.
 """
 
-import math
 from typing import NamedTuple
 
+from segcore.files.scores import COUNTS
+from segcore.repository.dvc import LOCK
 from segcore.review.bootstrap import MIN_DRIVES
 from segcore.review.comparison import Comparison, compare
 from segcore.review.results import default_base, load
+from segcore.review.seeds import read_run
 from segcore.runtime.errors import UserError
 
 MARGIN = 0.005  # of mIoU
@@ -28,8 +30,10 @@ def check(base: str, workspace: bool, margin: float) -> str:
         GitError: if git cannot be asked.
         UserError: if it is worse, or may be worse by more than ``margin`` of mIoU, or the two cannot be compared.
     """
-    comparison = compare(load(base or default_base(workspace)), load("" if workspace else "HEAD"))
-    answer = judge(comparison, margin)
+    before, after = load(base or default_base(workspace)), load("" if workspace else "HEAD")
+    if (run := read_run(before.lock)) and run.digest != before.digest:
+        raise UserError(f"{COUNTS} of {before.name} is not the one that its {LOCK} records: name a different BASE")
+    answer = judge(compare(before, after), margin)
     if not answer.not_worse:
         raise UserError(answer.text)
     return answer.text
@@ -41,16 +45,18 @@ def judge(comparison: Comparison, margin: float) -> Answer:
     low, high, change = (round(value, 4) + 0.0 for value in (mean.low, mean.high, mean.new - mean.base))
     what = f"{comparison.base.name} → {comparison.new.name}: mIoU {mean.base:.4f} → {mean.new:.4f}"
     if comparison.base.digest == comparison.new.digest:
-        return Answer(True, f"{what}: not worse, with the same counts in every frame")
-    if math.isnan(low):
+        return Answer(True, f"{what}: not worse, with the same {COUNTS}")
+    if comparison.drives < MIN_DRIVES:
         return Answer(False, f"{what}: may be worse, as fewer than {MIN_DRIVES} drives are too few for an interval")
-    numbers = "{} and {} seeds".format(*map(len, comparison.seeds)) if comparison.pooled else "one seed each"
-    what += f", change {change:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, {numbers}"
+    over = "drives alone"
+    if comparison.pooled:
+        what = what.replace("mIoU", "mean mIoU")
+        over = "drives and {} and {} seeds".format(*map(len, comparison.seeds))
+    what += f", change {change:+.4f}, 95 % interval over {over} {low:+.4f} to {high:+.4f}"
     verdicts = {verdict: [line.name for line in classes if line.verdict == verdict] for verdict in ("better", "worse")}
     found = "".join(f"; classes {verdict}: {', '.join(names)}" for verdict, names in verdicts.items() if names)
     if mean.verdict == "worse":
         return Answer(False, f"{what}: worse{found}")
-    loss = f"a loss of more than {margin:g}"
     if not low >= -margin:  # so that a margin of NaN excludes nothing
-        return Answer(False, f"{what}: may be worse, as {loss} is not excluded{found}")
-    return Answer(True, f"{what}: not worse, as {loss} is excluded{found}")
+        return Answer(False, f"{what}: may be worse, as the interval goes below {0 - margin:g}{found}")
+    return Answer(True, f"{what}: not worse, as the interval does not go below {0 - margin:g}{found}")

@@ -11,7 +11,7 @@ from segcore.repository.dvc import LOCK
 from segcore.repository.git import GitError, find_commit, git, is_shallow, read_at
 from segcore.runtime.errors import UserError
 
-MAIN, MAINS = "main", ("refs/heads/main", "refs/remotes/origin/main")
+MAIN, MAINS = "main", ("refs/heads/main", "refs/remotes/origin/main", "refs/remotes/origin/HEAD")
 
 
 class Result(NamedTuple):
@@ -54,7 +54,7 @@ def default_base(workspace: bool = True) -> str:
 
     Raises:
         GitError: if git cannot be asked.
-        UserError: if there is no commit before HEAD.
+        UserError: if there is no commit before HEAD, or no branch main to find out what HEAD changed.
     """
     head = find_commit("HEAD")
     mains = git("for-each-ref", "--format=%(refname)", *MAINS).decode().split()
@@ -62,6 +62,10 @@ def default_base(workspace: bool = True) -> str:
     branch = git("branch", "--show-current").decode().strip()  # empty where HEAD is detached
     if branch != MAIN and left and head not in left:
         return min(left, key=lambda base: int(git("rev-list", "--count", f"{base}..{head}")))
+    if not left and not workspace:
+        raise UserError(
+            f"where this branch left main is not known, as no main or origin/main is here{_deepen()}: name a BASE"
+        )
     if workspace and COUNTS.read_bytes() != read_at(head, str(COUNTS)):
         return head
     before = git("rev-list", "--max-count=1", "--skip=1", "--first-parent", head).decode().strip()
@@ -90,14 +94,12 @@ def check_same_classes(base: Result, new: Result) -> None:
 
 def check_same_frames(base: Result, new: Result) -> None:
     """Raise :class:`UserError` unless both have the same frames with the same ground truth."""
-    truths = []
     for result in (base, new):
-        truth = result.counts.set_index([*FRAME, "class"])
-        if not truth.index.is_unique:
+        if result.counts.duplicated([*FRAME, "class"]).any():
             raise UserError(f"{COUNTS} of {result.name}: duplicate row for one frame and class; run `dvc repro`")
-        truths.append((truth["tp"] + truth["fn"]).sort_index())
+    truths = [ground_truth(result.counts) for result in (base, new)]
     if not truths[0].equals(truths[1]):
-        before, after = (set(truth.index.droplevel("class")) for truth in truths)
+        before, after = (set(result.counts.groupby(FRAME).groups) for result in (base, new))
         what = f"different frames ({len(before ^ after)} are in only one of them)"
         also = ""
         if before == after:
@@ -107,6 +109,12 @@ def check_same_frames(base: Result, new: Result) -> None:
             f"{base.name} and {new.name} are scored on {what}, and cannot be compared; run both with the same "
             f"fetch.source{also} and section preprocess"
         )
+
+
+def ground_truth(counts: pd.DataFrame) -> pd.Series:
+    """Return the number of pixels of each class in each frame."""
+    rows = counts.set_index([*FRAME, "class"])
+    return (rows["tp"] + rows["fn"]).sort_index()
 
 
 def _result(name: str, commit: str, table: bytes, lock: bytes) -> Result:

@@ -7,9 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from segcore.files.images import RENDERS
-from segcore.files.scores import COUNTS, read_scores
-from segcore.repository.dvc import LOCK
-from segcore.review.comparison import MORE_SEEDS, compare
+from segcore.files.scores import read_scores
+from segcore.review.comparison import MORE_SEEDS, UNKNOWN, compare, listed
 from segcore.review.results import default_base, load
 from segcore.review.seeds import MIOU, find_seeds, seed_scores
 from segcore.runtime.errors import UserError
@@ -70,10 +69,9 @@ def print_seeds() -> None:
     """
     [seeds] = find_seeds(load(""))
     if not seeds.counts:
-        raise UserError(f"{LOCK} does not say what made {COUNTS}: run `dvc repro`")
+        raise UserError(f"{UNKNOWN.format('the workspace')}: run `dvc repro`")
     scores = seed_scores(seeds)
-    each = ", ".join(map(str, scores.index))
-    table = Table("class", title=f"IoU on val, seed {each}")
+    table = Table("class", title=f"IoU on val over {len(scores)} seeds")
     for name in ("mean", "sd", "lowest", "highest"):
         table.add_column(name, justify="right")
     summary = scores.agg(["mean", "std", "min", "max"]).T
@@ -82,5 +80,6 @@ def print_seeds() -> None:
         table.add_row(Text(str(name)), *shown, style="bold" if name == MIOU else "")
     screen = Console(highlight=False)
     screen.print(table)
+    screen.print(f"mIoU by seed: {listed(scores)}.", soft_wrap=True)
     if len(scores) == 1:
         screen.print(f"{MORE_SEEDS} make more seeds of this recipe.", markup=False, soft_wrap=True)

@@ -91,36 +91,50 @@ def of_seeds(*hits):
     return np.repeat(np.array(rows, dtype=float)[:, None], 10, 1)
 
 
-def ends_of(values):
-    """The same quantiles of all equally likely values, each as often as it comes."""
-    return np.quantile(values, [0.025, 0.975], method="inverted_cdf")
+def test_the_interval_of_pairs_of_seeds_is_students():
+    base, new = of_seeds(50, 60, 70, 80, 90), of_seeds(51, 61, 73, 80, 92)
+    change, deviation = 0.014, 0.0114  # of 1, 1, 3, 0 and 2 hundredths
+    low, high = bootstrap.intervals(base, new, same_seeds=True)[0]
+    half = 2.776 * deviation / 5**0.5  # Student's t for 4 degrees of freedom
+    assert (low, high) == pytest.approx((change - half, change + half), abs=0.0015)
 
 
-def test_one_seed_less_than_there_are_is_drawn_on_each_side():
-    base, new = (50, 54, 60), (61, 70)
-    pairs = [(a + b) / 2 for a, b in itertools.product(base, repeat=2)]
-    differences = [(second - first) / 100 for first, second in itertools.product(pairs, new)]
-    drivable, other, mean = bootstrap.intervals(of_seeds(*base), of_seeds(*new))
-    assert drivable == pytest.approx(ends_of(differences), abs=0.001)
-    assert mean == pytest.approx(ends_of(differences) / 2, abs=0.001)
-    assert not other.any()
+def test_the_interval_of_other_seeds_is_that_of_two_means():
+    hits = [50, 52, 54, 55, 56, 57, 58, 60, 62, 66]
+    base, new = of_seeds(*hits), of_seeds(*(hit + 10 for hit in hits[:8]))
+    change = np.mean(hits[:8]) + 10 - np.mean(hits)
+    error = (np.var(hits, ddof=1) / 10 + np.var(hits[:8], ddof=1) / 8) ** 0.5
+    low, high = bootstrap.intervals(base, new)[0] * 100
+    assert (low + high) / 2 == pytest.approx(change, abs=0.2)
+    assert 1.96 * error < (high - low) / 2 < 2.4 * error  # 2.1 by Welch's test
 
 
-def test_the_variance_over_draws_is_the_usual_one_of_the_mean():
-    hits = np.array([50, 53, 57, 64])
-    draws = bootstrap._draw_seeds(np.random.default_rng(1), 4)[:, :, 0] @ hits
-    assert draws.std() == pytest.approx(hits.std(ddof=1) / 2, rel=0.03)
+def test_two_seeds_show_little():
+    low, high = bootstrap.intervals(of_seeds(50, 51), of_seeds(60, 62), same_seeds=True)[0]
+    assert low < 0.05 < 0.1 < 0.105 < high
+    assert high - low > 0.1
 
 
-def test_the_same_seeds_are_drawn_together():
-    base, new = of_seeds(50, 60, 70), of_seeds(51, 61, 72)
-    differences = [(a + b) / 200 for a, b in itertools.product((1, 1, 2), repeat=2)]
-    together = bootstrap.intervals(base, new, same_seeds=True)[0]
-    assert together == pytest.approx(ends_of(differences), abs=0.001)
-    assert np.ptp(bootstrap.intervals(base, new)[0]) > 0.2
+def test_seeds_and_drives_both_count():
+    random = np.random.default_rng(3)
+    base = np.repeat(of_seeds(50, 50, 50, 50)[:, :1], 40, 1)
+    new = base + random.normal(0, 5, (1, 40, 1, 1)) * [1, 0, -1] + random.normal(0, 1, (4, 1, 1, 1)) * [1, 0, -1]
+    by_drive, both = intervals(base[0], new[0])[0], bootstrap.intervals(base, new, same_seeds=True)[0]
+    assert np.ptp(both) > 1.1 * np.ptp(by_drive)
 
 
 def test_a_class_that_one_seed_lacks_has_no_interval():
     base, new = of_seeds(50, 60), of_seeds(50, 60)
-    new[1, :, 0] = 0
+    base[:, :, 0] = new[:, :, 0] = 0
+    new[1, :, 0, 1] = 5  # predicted, but nowhere true
     assert np.isnan(bootstrap.intervals(base, new)[0]).all()
+
+
+def test_a_wrong_pixel_of_a_class_that_is_true_in_few_drives_costs_little():
+    """Without the drives with its truth, a draw has no score before, and would have an IoU of 0 after."""
+    base = np.full((12, 3, 3), 30.0)
+    base[1:, 2] = 0
+    new = base.copy()
+    new[5, 2, 1] = 1
+    low, high = intervals(base, new)[-1]
+    assert -0.01 < low < high <= 0

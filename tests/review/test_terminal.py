@@ -30,7 +30,7 @@ def test_the_comparison_has_two_tables_and_says_what_seeds_do(said):
     assert lines[0] == "HEAD → the workspace: 12 frames of 12 drives"
     assert "drivable 0.5100 0.5600 +0.0500 +0.0500 to +0.0500 better" in lines
     assert "all frames 12 up, 0 down" in lines
-    assert lines[-1].startswith("Each interval is computed on its own")
+    assert lines[-1].startswith("Each interval says how much the choice of drives could change the result.")
 
 
 def test_markdown_has_a_row_for_each_class(said):
@@ -39,7 +39,7 @@ def test_markdown_has_a_row_for_each_class(said):
     assert lines[0] == "HEAD → the workspace: 12 frames of 12 drives"
     assert "**IoU on val**" in lines
     assert "| drivable | 0.5100 | 0.5600 | +0.0500 | +0.0500 to +0.0500 | better |" in lines
-    assert lines[-1].startswith("Each interval is computed on its own")
+    assert lines[-1].startswith("Each interval says how much the choice of drives could change the result.")
 
 
 def test_names_are_not_taken_for_markup(said):
@@ -86,7 +86,8 @@ def test_the_scores_of_seeds_have_mean_deviation_and_range(own_git, capsys):
         commit()
     print_seeds()
     rows = cells(capsys.readouterr().out)
-    assert ["IoU", "on", "val,", "seed", "1,", "2,", "3"] in rows
+    assert ["IoU", "on", "val", "over", "3", "seeds"] in rows
+    assert "mIoU by seed: 1: 0.4100, 2: 0.4129, 3: 0.4200." in [" ".join(row) for row in rows]
     assert ["drivable", "0.5400", "0.0361", "0.5100", "0.5800"] in rows  # of 0.51, 0.53 and 0.58
     assert ["sky", "0.7100", "0.0000", "0.7100", "0.7100"] in rows
     assert ["mIoU", "0.4143", "0.0052", "0.4100", "0.4200"] in rows
@@ -103,5 +104,7 @@ def test_one_seed_has_no_deviation_and_the_way_to_more_is_shown(own_git, capsys)
 def test_seeds_of_an_unknown_recipe_are_an_error(own_git):
     init()
     change_rows(row0=51)  # so dvc.lock is of different counts
-    with pytest.raises(UserError, match=r"dvc\.lock does not say what made metrics/frames\.csv: run `dvc repro`"):
+    with pytest.raises(
+        UserError, match=r"the workspace's dvc\.lock does not say what made its metrics: run `dvc repro`"
+    ):
         print_seeds()

@@ -41,7 +41,11 @@ def write_lock(seed: object = 1, epochs: int = 5, code: str = "0") -> None:
     params = {"train": {"seed": seed, "epochs": epochs}, "model": {"encoder_only": False}}
     deps = [{"path": str(MODEL), "md5": md5}, {"path": "segcore/evaluate", "md5": "1.dir"}]
     stages = {
-        "train": {"deps": [{"path": "segcore/train", "md5": f"{code}.dir"}], "params": {"params.yaml": params}},
+        "train": {
+            "deps": [{"path": "segcore/train", "md5": f"{code}.dir"}],
+            "params": {"params.yaml": params},
+            "outs": [{"path": str(MODEL), "md5": md5}],
+        },
         "evaluate": {"deps": deps, "outs": [{"path": str(COUNTS), "md5": md5}]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}))

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.support.queue_worker import queue_worker
-from tests.support.running import wait_until
+from tests.support.running import assert_fails, wait_until
 from tests.support.workspace import Workspace
 
 QUEUE = ("exp", "run", "--queue", "--set-param=train.seed=range(2,4)", "evaluate")  # seed 1 is what is committed
@@ -44,16 +44,17 @@ def segcore(workspace: Workspace, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.mark.system
 def test_the_seeds_of_both_sides_are_pooled_by_every_command(seeded):
-    assert "IoU on val, seed 1, 2, 3" in segcore(seeded, "scores", "--seeds").stdout
+    assert "mIoU by seed: 1: " in segcore(seeded, "scores", "--seeds").stdout
     compared = segcore(seeded, "compare", "main").stdout
-    assert re.search(r"means over 3 seeds of main's recipe \(1: .*\) and 3 seeds of the workspace's recipe", compared)
+    assert re.search(r"means over 3 seeds of main's recipe \(.*\) and 3 seeds of the workspace's \(", compared)
 
     gated = segcore(seeded, "gate", "--not-worse", "--margin=0.5", "main")
     up_to_date, answer = gated.stdout.splitlines()
     assert gated.returncode == 0
     assert up_to_date == "dvc.lock of HEAD is up to date"
-    assert "main → HEAD: mIoU " in answer
-    assert ", 3 and 3 seeds: not worse, as a loss of more than 0.5 is excluded" in answer
+    assert "main → HEAD: mean mIoU " in answer
+    assert " over drives and 3 and 3 seeds " in answer
+    assert ": not worse, as the interval does not go below -0.5" in answer
 
     assert segcore(seeded, "review", "main", "--without-pictures", "--margin=0.5").returncode == 0
     title, _, first = (seeded.root / "review/report.md").read_text().splitlines()[:3]
@@ -68,12 +69,12 @@ def test_moved_code_keeps_the_seeds(seeded, tmp_path):
     workspace.append("segcore/network/iou.py")
     assert {"train", "evaluate"} <= {*workspace.repro()}
     workspace.commit("comments")
-    assert "IoU on val, seed 1, 2, 3" in segcore(workspace, "scores", "--seeds").stdout
+    assert "mIoU by seed: 1: " in segcore(workspace, "scores", "--seeds").stdout
 
 
 def test_the_gate_fails_if_the_result_may_be_worse(workspace):
     said = segcore(workspace, "gate", "--not-worse", "HEAD")
-    assert said.stdout.endswith("not worse, with the same counts in every frame\n")
+    assert said.stdout.endswith("not worse, with the same metrics/frames.csv\n")
     workspace.set_parameter("train.lr", 0.0125)
     workspace.repro()
     said = segcore(workspace, "gate", "--workspace", "--not-worse", "HEAD")
@@ -89,7 +90,7 @@ def test_the_gate_fails_if_the_result_may_be_worse(workspace):
 @pytest.mark.parametrize("arguments", [("main",), ("--margin=0.01",), ("--workspace", "--margin=0.005")])
 def test_what_belongs_to_not_worse_needs_it(arguments, finished):
     said = segcore(finished, "gate", *arguments)
-    assert (said.returncode, said.stderr) == (1, "error: BASE and --margin are for --not-worse\n")
+    assert_fails(said, "error: BASE and --margin need --not-worse; with make, give MARGIN=0.005, too")
 
 
 @pytest.mark.parametrize("margin", ["-0.1", "1.5", "five"])
