@@ -28,7 +28,6 @@ def main(
     base: Annotated[str, typer.Argument()],
     worse: Annotated[str, typer.Argument()],
     trials: Annotated[int, typer.Option(min=1)] = 1000,
-    same_seeds: Annotated[bool, typer.Option(help="Draw the seeds of both sides together.")] = True,
 ) -> None:
     """Measure the share of trials in which the gate passes, by numbers of seeds, true loss and margin."""
     bootstrap.RESAMPLES = RESAMPLES
@@ -41,10 +40,10 @@ def main(
     for number in (count for count in (1, 2, 3, 5) if 2 * count <= len(seeds)):
         for loss in LOSSES:
             lost = seeds + _share(seeds, other.mean(0), loss) * (other.mean(0) - seeds)
-            ends = np.array([_trial(seeds, lost, number, same_seeds, trial) for trial in range(trials)])
+            ends = np.array([_trial(seeds, lost, number, trial) for trial in range(trials)])
             rows.append({"seeds": number, "loss": loss} | _rates(ends))
     scores = bootstrap.scores(seeds.sum(1))[:, -1]
-    about = {"trials": trials, "resamples": RESAMPLES, "same_seeds": same_seeds, "drives": seeds.shape[1]}
+    about = {"trials": trials, "resamples": RESAMPLES, "drives": seeds.shape[1]}
     about |= {"base_seeds": len(seeds), "base_miou": round(scores.mean(), 4), "base_sd": round(scores.std(ddof=1), 4)}
     publish("error_rates", "Share of trials in which the gate passes", rows, **about)
 
@@ -60,13 +59,13 @@ def _share(seeds: np.ndarray, other: np.ndarray, loss: float) -> float:
     return least
 
 
-def _trial(seeds: np.ndarray, lost: np.ndarray, number: int, same_seeds: bool, trial: int) -> np.ndarray:
+def _trial(seeds: np.ndarray, lost: np.ndarray, number: int, trial: int) -> np.ndarray:
     """Return the ends of the interval of the change in mIoU between two samples."""
     random = np.random.default_rng(trial)
     drives = random.integers(0, seeds.shape[1], seeds.shape[1])
     chosen = random.permutation(len(seeds))[: 2 * number]
     sides = seeds[chosen[:number]][:, drives], lost[chosen[number:]][:, drives]
-    return bootstrap.intervals(*sides, same_seeds=same_seeds)[-1]
+    return bootstrap.intervals(*sides)[-1]
 
 
 def _rates(ends: np.ndarray) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 Frames of one drive show the same street in the same light and are not independent; drives are. So whole drives are
 drawn, as many as there are and with replacement, each time the same ones for both results. Seeds are too few to be
-drawn: the means of draws from two or three hardly differ. So Student's t says how far the mean of the seeds may be from
-that of all seeds. An interval is too wide rather than too narrow where seeds differ from drive to drive, because then
-both the drives and the seeds count this.
+drawn: the means of draws from two or three hardly differ. So Student's t, for two samples of equal variance, says how
+far off the difference between the means of the seeds may be. An interval is too wide rather than too narrow where seeds
+differ from drive to drive, because then both the drives and the seeds count this.
 
 Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: percentile intervals (chapter 13); Student,
 "The probable error of a mean", 1908.
@@ -22,13 +22,12 @@ COVERAGE = 0.95
 SEED = 0  # fixed, so that the same two tables give the same interval
 
 
-def intervals(base: np.ndarray, new: np.ndarray, same_seeds: bool = False) -> np.ndarray:
+def intervals(base: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the lower and upper ends, (C+1)×2, of the change in each class's mean IoU and, last, in the mean mIoU.
 
     ``base`` and ``new`` are counts S×D×C×3 of S seeds, which may be a different number in each, and the same D drives:
-    true positives, false positives, false negatives. If both have the ``same_seeds``, in the same order, those are
-    compared in pairs. A draw is ignored for a class whose ground truth is not in it. The ends are NaN where no draw is
-    left, and everywhere if there are fewer than ``MIN_DRIVES`` drives.
+    true positives, false positives, false negatives. A draw is ignored for a class whose ground truth is not in it. The
+    ends are NaN where no draw is left, and everywhere if there are fewer than ``MIN_DRIVES`` drives.
     """
     drives = base.shape[1]
     if drives < MIN_DRIVES:
@@ -36,7 +35,11 @@ def intervals(base: np.ndarray, new: np.ndarray, same_seeds: bool = False) -> np
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(drives, np.full(drives, 1 / drives), RESAMPLES).astype(float)
     before, after = _draw_scores(drawn, base), _draw_scores(drawn, new)
-    difference = _vary(random, after - before) if same_seeds else _vary(random, after) - _vary(random, before)
+    difference = after.mean(0) - before.mean(0)
+    if freedom := len(base) + len(new) - 2:
+        squares = sum(((side - side.mean(0)) ** 2).sum(0) for side in (before, after))
+        error = np.sqrt(squares / freedom * (1 / len(base) + 1 / len(new)))
+        difference += random.standard_t(freedom, (RESAMPLES, 1)) * error
     ends = (1 - COVERAGE) / 2, (1 + COVERAGE) / 2
     known = (column[~np.isnan(column)] for column in difference.T)
     return np.array([np.quantile(column, ends) if len(column) else (np.nan, np.nan) for column in known])
@@ -52,14 +55,6 @@ def _draw_scores(drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         sums[lost] = 0
         found.append(scores(sums))
     return np.stack(found)
-
-
-def _vary(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
-    """Return the mean over seeds, R×(C+1), of ``values`` S×R×(C+1), each time as far off as it may be."""
-    seeds, draws, _ = values.shape
-    if seeds == 1:
-        return values[0]
-    return values.mean(0) + random.standard_t(seeds - 1, (draws, 1)) * values.std(0, ddof=1) / seeds**0.5
 
 
 def scores(counts: np.ndarray) -> np.ndarray:

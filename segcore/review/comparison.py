@@ -161,7 +161,7 @@ def _lines(base: dict[int, pd.DataFrame], new: dict[int, pd.DataFrame], between_
     before, after = (np.stack([drive_counts(counts, names) for counts in side.values()]) for side in (base, new))
     names.append(MIOU)
     means = (bootstrap.scores(side.sum(1)).mean(0) for side in (before, after))
-    ends = bootstrap.intervals(before, after, same_seeds=list(base) == list(new)).T
+    ends = bootstrap.intervals(before, after).T
     seeds = [np.nan if between_seeds is None else between_seeds.get(name, np.nan) for name in names]
     *classes, mean = (Line(*line) for line in zip(names, *means, *ends, seeds, strict=True))
     return [mean, *classes]

@@ -20,6 +20,7 @@ from segcore.files.images import PREDICTIONS, read_labels
 from segcore.files.scores import COUNTS, classes_of
 from segcore.render.panels import val_pictures
 from segcore.repository.dvc import dvc, explain
+from segcore.repository.git import fetch_files
 from segcore.repository.project import open_project
 from segcore.review.comparison import SHOWN_FRAMES, Comparison, Table, compare
 from segcore.review.gate import ADVICE, find_changes
@@ -65,6 +66,7 @@ def write(base: str, with_frames: bool, margin: float) -> None:
         UserError: if there is no result to report.
     """
     before, after = load(base or default_base()), load("")
+    fetch_files(before.commit)  # DVC would wait forever for a file that a partial clone lacks
     comparison, reason = None, ""
     try:
         comparison = compare(before, after)

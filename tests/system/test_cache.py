@@ -166,6 +166,5 @@ def test_a_clone_without_old_files(finished, tmp_path):
     assert "?" in clone.git("rev-list", "--objects", "--missing=print", "--all")
     for command in (["compare", "HEAD~2", "HEAD~1"], ["scores", "--seeds"]):
         assert clone.run("python", "-m", "segcore", *command) == server.run("python", "-m", "segcore", *command)
-    clone.git("diff", "--numstat", "HEAD~2")  # fetches what is missing: without it, DVC waits for ever
     clone.run("python", "-m", "segcore", "review", "HEAD~2")
     assert "train.seed" in (clone.root / "review/report.html").read_text()
