@@ -4,8 +4,9 @@ The data are what fetch and preprocess make of IDD-Lite's archive, in a temporar
 small files and a few large ones. The servers are S3 and WebDAV by rclone and SSH by OpenSSH, on the loopback of this
 machine: no network is in the figures, only the work of DVC, its plugin and the server.
 
-``seconds`` is wall-clock time of the command. ``jobs`` is its option ``--jobs``, if it is given. A push goes to an
-empty server, a pull to a fresh clone with an empty cache; ``push again`` and ``pull again`` have nothing to do.
+``seconds`` is wall-clock time of the command. A push goes to an empty server, a pull to a fresh clone with an empty
+cache; ``push again`` and ``pull again`` have nothing to do. DVC takes as many jobs as it does by default, but one with
+WebDAV, where two that make the same folder at once fail.
 """
 
 import sys
@@ -21,8 +22,6 @@ from benchmarks.checkout import ROOT
 from tests.support.servers import SERVERS, Server, add_remote, missing
 from tests.support.workspace import Workspace
 
-JOBS = (None, 1, 32)
-
 Row = dict[str, Any]
 
 
@@ -33,18 +32,16 @@ def main(archive: Path) -> None:
     report.publish("remotes", "DVC remotes", rows, network="none: the servers are on this machine")
 
 
-def measure(root: Path, archive: Path, kinds: tuple[str, ...] = tuple(SERVERS), jobs: tuple = JOBS) -> list[Row]:
-    """Return a row per server, number of jobs and command."""
+def measure(root: Path, archive: Path) -> list[Row]:
+    """Return a row per server and command."""
     here = prepare(root / "here" / "workspace", archive)
     rows = []
-    for kind in kinds:
+    for kind in SERVERS:
         if reason := missing(kind):
             print(f"{kind}: {reason}", file=sys.stderr)
             continue
-        for number in jobs:
-            name = f"{kind}-{number}"
-            with SERVERS[kind](root / f"server-{name}") as server:
-                rows += measure_server(here, server, root / name, number)
+        with SERVERS[kind](root / f"server-{kind}") as server:
+            rows += measure_server(here, server, root / kind)
     return rows
 
 
@@ -59,23 +56,22 @@ def prepare(root: Path, archive: Path) -> Workspace:
     return workspace
 
 
-def measure_server(here: Workspace, server: Server, folder: Path, jobs: int | None) -> list[Row]:
+def measure_server(here: Workspace, server: Server, folder: Path) -> list[Row]:
     """Return the rows of an empty server."""
-    options = [] if jobs is None else ["--jobs", str(jobs)]
     add_remote(here, server)
-    seconds = {"push": seconds_of(here, "push", *options), "push again": seconds_of(here, "push", *options)}
+    seconds = {"push": seconds_of(here, "push"), "push again": seconds_of(here, "push")}
     folder.mkdir()
     colleague = here.clone(folder / "clone")
     add_remote(colleague, server)
     for what in ("pull", "pull again"):
-        seconds[what] = seconds_of(colleague, "pull", "--allow-missing", *options)
+        seconds[what] = seconds_of(colleague, "pull", "--allow-missing")
     assert sorted(colleague.outputs()) == sorted(here.outputs())
     files = server.files()
     size = sum(file.stat().st_size for file in files)
     return [
         {
             "server": server.kind,
-            "jobs": jobs or server.options.get("jobs", "default"),
+            "jobs": server.options.get("jobs", "default"),
             "command": command,
             "files": len(files),
             "MB": round(size / 1e6, 1),

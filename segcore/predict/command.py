@@ -23,7 +23,7 @@ from segcore.predict.pictures import read_picture, write_picture
 from segcore.predict.table import LEGEND, Table
 from segcore.predict.video_reader import import_av
 from segcore.repository.dvc import explain
-from segcore.repository.git import find_commit
+from segcore.repository.git import fetch_files, find_commit
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_outputs
@@ -201,6 +201,7 @@ def _model_file(model: Path, rev: str) -> Iterator[Path]:
     from dvc.api import DVCFileSystem
 
     commit = find_commit(rev)
+    fetch_files(commit)  # DVC would wait forever for a file that a partial clone lacks
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, model.name)
         try:

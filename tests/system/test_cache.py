@@ -166,5 +166,8 @@ def test_a_clone_without_old_files(finished, tmp_path):
     assert "?" in clone.git("rev-list", "--objects", "--missing=print", "--all")
     for command in (["compare", "HEAD~2", "HEAD~1"], ["scores", "--seeds"]):
         assert clone.run("python", "-m", "segcore", *command) == server.run("python", "-m", "segcore", *command)
+    clone.dvc("config", "--local", "cache.dir", str(server.root / ".dvc/cache"))
+    frame = next((server.root / "data/raw").rglob("*.jpg"))
+    clone.run("python", "-m", "segcore", "predict", str(frame), "--out=predictions", "--rev=HEAD~1")
     clone.run("python", "-m", "segcore", "review", "HEAD~2")
     assert "train.seed" in (clone.root / "review/report.html").read_text()
