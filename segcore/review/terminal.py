@@ -71,7 +71,7 @@ def print_seeds() -> None:
     if not seeds.counts:
         raise UserError(f"{UNKNOWN.format('the workspace')}: run `dvc repro`")
     scores = seed_scores(seeds)
-    table = Table("class", title=f"IoU on val over {len(scores)} seeds")
+    table = Table("class", title=f"IoU on val over {len(scores)} seed{'s' * (len(scores) > 1)}")
     for name in ("mean", "sd", "lowest", "highest"):
         table.add_column(name, justify="right")
     summary = scores.agg(["mean", "std", "min", "max"]).T
