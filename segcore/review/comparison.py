@@ -87,7 +87,7 @@ class Comparison:
 
     @property
     def noise(self) -> str:
-        """What the intervals say about seeds, and how much the scores of seeds differ."""
+        """How much drives and seeds could change the result, as far as that is known."""
         about = "Of 20 classes without a change, one may seem to change by chance."
         (seeds, others), recipe = self.seeds, f"{self.base.name}'s recipe"
         about += "".join(map(_instability, (self.base, self.new), self.unstable))

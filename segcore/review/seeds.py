@@ -37,7 +37,7 @@ class Seeds(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a dvc.lock records: everything that made the scores except the seed, the seed, and the counts' digest."""
+    """A run as dvc.lock records it: all that made its scores except the seed, as text; the seed; the counts' digest."""
 
     recipe: str
     seed: int
