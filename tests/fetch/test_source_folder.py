@@ -83,7 +83,7 @@ def test_links_to_the_cache_of_dvc(linked, tmp_path):
 
 @pytest.mark.parametrize("name", ["file", "pipe", "folder"])
 def test_a_file_that_becomes_something_else_before_it_is_opened(tmp_path, monkeypatch, name):
-    """What was checked is what is read."""
+    """The file that is read is the one that was checked."""
     source = tiny.write_folder(tmp_path / "source", {"top/a.txt": b"1"})
     tiny.write_folder(tmp_path / "elsewhere", {"a.txt": b"secret"})
     file = source / "top/a.txt"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.servers import SERVERS, Server, add_remote, missing
+from tests.support.servers import SERVERS, Server, add_remote
 from tests.support.workspace import Workspace, stages_run
 
 pytestmark = pytest.mark.system
@@ -45,14 +45,6 @@ def with_experiment(finished, tmp_path_factory) -> Workspace:
         workspace.git("checkout", "--quiet", ".")
         workspace.dvc("checkout")
     return workspace
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def kind(request) -> str:
-    """A kind of server that can be started here."""
-    if reason := missing(request.param):
-        pytest.skip(reason)
-    return request.param
 
 
 @pytest.fixture(scope="module")

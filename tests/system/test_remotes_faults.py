@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.running import wait_until
-from tests.support.servers import SERVERS, Server, add_remote, missing
+from tests.support.servers import SERVERS, Server, add_remote
 from tests.support.small_disk import seen_by, small_disk
 from tests.support.workspace import Workspace
 
@@ -44,14 +44,6 @@ def data(tmp_path_factory) -> Workspace:
     workspace.dvc("add", "big", "small")
     workspace.commit("data")
     return workspace
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def kind(request) -> str:
-    """A kind of server that can be started here."""
-    if reason := missing(request.param):
-        pytest.skip(reason)
-    return request.param
 
 
 @pytest.fixture
