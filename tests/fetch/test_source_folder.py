@@ -5,6 +5,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,13 @@ def test_links_and_special_files_in_a_folder(tmp_path, make):
 @pytest.fixture
 def linked(own_git, tmp_path) -> Path:
     """A folder that DVC has linked to a cache outside the project, which is the working folder."""
-    git, cache = ["git", "init", "--quiet"], ["config", "cache.dir", str(tmp_path / "cache")]
-    for command in git, ["dvc", "init"], ["dvc", *cache], ["dvc", "config", "cache.type", "symlink"]:
+    dvc = [sys.executable, "-m", "dvc"]  # the one of this environment, which need not be active
+    cache = ["config", "cache.dir", str(tmp_path / "cache")]
+    for command in ["git", "init"], [*dvc, "init"], [*dvc, *cache], [*dvc, "config", "cache.type", "symlink"]:
         subprocess.run(command, check=True, capture_output=True)
     source = tiny.write_folder(Path("data/source").absolute(), FILES)
     tiny.write_zip(source / "x.zip", {"b.txt": b"2"})
-    subprocess.run(["dvc", "add", "data/source"], check=True, capture_output=True)
+    subprocess.run([*dvc, "add", "data/source"], check=True, capture_output=True)
     assert (source / "top/a.txt").is_symlink()
     return source
 
