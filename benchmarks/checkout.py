@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -18,11 +18,17 @@ CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/rand
 class Checkout:
     """The copy, at :attr:`root`."""
 
-    def __init__(self, root: Path, source: Path, dataset: Path = SETS / "idd_lite.yaml") -> None:
-        """Copy the code to ``root``, and let fetch read ``source``, which ``dataset`` describes."""
+    def __init__(
+        self, root: Path, source: Path, dataset: Path = SETS / "idd_lite.yaml", **changes: dict[str, Any]
+    ) -> None:
+        """Copy the code to ``root``, and let fetch read ``source``, which ``dataset`` describes.
+
+        Its parameters have ``changes`` of these sections.
+        """
         self.root = root
         self._params = yaml.safe_load((ROOT / "params.yaml").read_text())
         self._params["fetch"] = {"source": str(source.absolute()), "dataset": str(dataset), "sha256": None}
+        self._params = self._changed(changes)
         for name in CODE:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_dir():
@@ -32,17 +38,24 @@ class Checkout:
         self.set()
 
     def set(self, **changes: dict[str, Any]) -> None:
-        """Write params.yaml: the parameters of the original, with ``changes`` of its sections."""
-        sections = {name: section | changes.get(name, {}) for name, section in self._params.items()}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(sections))
+        """Write params.yaml, with ``changes`` of its sections that hold until the next call."""
+        (self.root / "params.yaml").write_text(yaml.safe_dump(self._changed(changes)))
 
-    def start(self, *command: object, quiet: bool = False, **environment: str) -> subprocess.Popen[str]:
-        """Start ``python -m COMMAND``. Its stdout is a pipe, and so is its stderr if ``quiet``, else it is shown."""
+    def _changed(self, changes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: section | changes.get(name, {}) for name, section in self._params.items()}
+
+    def start(
+        self, *command: object, quiet: bool = False, log: IO[str] | None = None, **environment: str
+    ) -> subprocess.Popen[str]:
+        """Start ``python -m COMMAND``.
+
+        Its stdout is a pipe, and so is its stderr if ``quiet``, else it is shown. With ``log``, both go there.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", *map(str, command)],
             cwd=self.root,
             env=os.environ | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if quiet else None,
+            stdout=log or subprocess.PIPE,
+            stderr=log or (subprocess.PIPE if quiet else None),
             text=True,
         )

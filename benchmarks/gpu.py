@@ -1,10 +1,11 @@
 """All checks and measurements for a GPU in one go: ``python -m benchmarks.gpu data/idd-lite.tar.gz --out FOLDER``.
 
-The seconds of each stage, the same bytes with and without a kill, the tests that need a GPU, and the other benchmarks.
-It needs no DVC, works in a copy of the checkout, and also runs on a CPU, as a rehearsal (a test does that).
+The most important ones come first. Each has a time limit of its own, and each result is in FOLDER/gpu.json as soon as
+it is known. It needs no DVC, works in a copy of the checkout, and also runs on a CPU, as a rehearsal; a test does that.
 """
 
 import hashlib
+import math
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.checkout import Checkout
-from benchmarks.report import publish
+from benchmarks.report import show, write
 from segcore.files.model import MODEL
-from segcore.files.scores import SCORES
+from segcore.files.scores import read_scores
 
 STAGES = ("fetch", "preprocess", "describe", "train", "evaluate", "export", "render", "card")
 NEED_ONNX = ("export", "card")  # card has the scores of export
@@ -30,123 +31,78 @@ GPU_TESTS = (
     "tests/train/test_loop.py",
     "tests/system/test_resume.py",
 )
-SHORT = {"epochs": 2, "batch_size": 4, "ema": 0.9}  # for the trainings that are only compared
 Row = dict[str, Any]
 
 
-def main(
-    source: Annotated[Path, typer.Argument(exists=True, help="IDD-Lite's archive, or data/sample.tar.gz.")],
-    out: Annotated[Path, typer.Option(help="A folder for the JSON of each benchmark.")],
-    seconds: Annotated[int, typer.Option(help="Time for all; the rest is then stopped or left out.")] = 470,
-    epochs: Annotated[int, typer.Option(help="Epochs of the training that is timed.")] = 100,
-    batch: Annotated[int, typer.Option(help="Its batch size.")] = 32,
-    lr: Annotated[float, typer.Option(help="Its learning rate.")] = 0.003,
-    frames: Annotated[int, typer.Option(help="Frames of each training in a round of the other benchmarks.")] = 1024,
-    benchmarks: Annotated[bool, typer.Option(help="Run the other benchmarks, too.")] = True,
-    height: Annotated[int, typer.Option(help="Height of the network's input; its width is twice that.")] = 160,
-) -> None:
-    """Check and measure everything; exit with 1 if a check failed.
-
-    Each line appears as soon as it is known, and says so where the time was
-    up.
-    """
-    deadline = time.monotonic() + seconds
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as name:
-        copy = Copy(Path(name), source, deadline)
-        size = {"height": height, "width": 2 * height}
-        timed = {"epochs": epochs, "batch_size": batch, "lr": lr}
-        checks = [lambda: timed_stages(copy, size, timed), lambda: same_bytes(copy), lambda: tests(copy)]
-        if benchmarks:
-            each = ("--rounds", 3, "--frames")
-            checks += [
-                lambda: benchmark(copy, out, "throughput", batch, *each, max(2, frames // 8)),
-                lambda: benchmark(copy, out, "limits", batch, *each, frames),
-                lambda: benchmark(copy, out, "tricks", batch, *each, frames, "--largest-batch", 4 * batch),
-            ]
-        rows = []
-        for check in checks:
-            for found in attempt(check):
-                print(found, flush=True)
-                rows.append(found)
-            # After each check, in case a later one ends this process.
-            publish("gpu", "On a GPU", rows, folder=out, source=source.name)
-    failed = [found["check"] for found in rows if not found["passed"]]
-    if failed:
-        print("failed:", ", ".join(failed), file=sys.stderr)
-        raise typer.Exit(1)
-
-
 class Copy(Checkout):
-    """A copy of the checkout whose processes end by ``deadline``."""
+    """A copy of the checkout; what its processes say goes to ``out``/gpu.log, and they end by :attr:`deadline`."""
 
-    def __init__(self, root: Path, source: Path, deadline: float) -> None:
-        super().__init__(root, source)
-        self.deadline = deadline
+    def __init__(self, root: Path, source: Path, out: Path, epochs: int, height: int) -> None:
+        super().__init__(root, source, train={"epochs": epochs}, preprocess={"height": height, "width": 2 * height})
+        self.out, self.deadline = out, 0.0
 
     def run(self, *command: object, **environment: str) -> str:
-        """Run ``python -m COMMAND`` and return its output.
+        """Run ``python -m COMMAND`` and return its last line.
 
         Raises:
             subprocess.CalledProcessError: if it fails.
             subprocess.TimeoutExpired: if it does not end by the deadline.
         """
-        with self.start(*command, **environment) as process:
-            try:
-                said, _ = process.communicate(timeout=max(0.0, self.deadline - time.monotonic()))
-            finally:
-                process.kill()
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, process.args, said)
-        return said
+        with (self.out / "gpu.log").open("a+") as log:
+            begin = log.tell()
+            with self.start(*command, log=log, **environment) as process:
+                try:
+                    code = process.wait(max(0.0, self.deadline - time.monotonic()))
+                finally:
+                    process.kill()
+            log.seek(begin)
+            said = log.read().strip()
+        if code:
+            raise subprocess.CalledProcessError(code, process.args, said)
+        return said.rpartition("\n")[2]
 
     def model(self) -> str:
         """Return the SHA-256 of the model."""
         return hashlib.sha256((self.root / MODEL).read_bytes()).hexdigest()
 
 
-def attempt(check: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-    """Yield the rows of a check, and one more if a command fails or the time is up."""
-    try:
-        yield from check()
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        command = " ".join(error.cmd[2:])
-        problem = "the time is up" if isinstance(error, subprocess.TimeoutExpired) else f"exit code {error.returncode}"
-        yield line(command, False, problem + (f": {error.stdout[-1000:]}" if error.stdout else ""))
+def passed(check: str, found: str) -> Row:
+    """Return the row of a check that passed."""
+    return {"check": check, "passed": True, "found": found}
 
 
-def line(check: str, passed: bool, found: str) -> Row:
-    """Return a row of the table."""
-    return {"check": check, "passed": passed, "found": found}
-
-
-def timed_stages(copy: Copy, size: dict[str, int], train: dict[str, Any]) -> Iterator[Row]:
-    """Run all stages; yield the seconds of each, from the start of its process to the end."""
-    copy.set(preprocess=size, train=train)
+def all_stages(copy: Copy) -> Iterator[Row]:
+    """Run all stages with the default recipe; yield the seconds of each, from the start of its process to the end."""
     whole = 0.0
     for stage in STAGES:
         if stage in NEED_ONNX and find_spec("onnx") is None:
-            yield line(stage, True, "left out, because onnx is not installed")
+            yield passed(stage, "left out, because onnx is not installed")
             continue
         started = time.monotonic()
-        copy.run(f"stages.{stage}")
+        said = copy.run(f"stages.{stage}")
         taken = time.monotonic() - started
         whole += taken
-        yield line(f"{stage} {train}" if stage == "train" else stage, True, f"{taken:.1f} s")
-    yield line("all stages", True, f"{whole:.1f} s")
-    yield line("score", True, " ".join((copy.root / SCORES).read_text().split()))
+        yield passed(stage, f"{taken:.1f} s{f'; {said}' * (stage == 'train')}")
+    yield passed("all stages", f"{whole:.1f} s; {scores(copy)}")
+
+
+def scores(copy: Copy) -> str:
+    """Return mIoU and the IoU of each class."""
+    found = read_scores(copy.root / "metrics/evaluate.json")
+    return f"mIoU {found.miou}, with flip {found.miou_flip}, {found.iou}"
 
 
 def same_bytes(copy: Copy) -> Iterator[Row]:
-    """Compare the models of a training and of one that is killed after a checkpoint and goes on."""
-    for encoder_only in (False, True):
-        copy.set(train=SHORT, model={"encoder_only": encoder_only})
-        went_on = kill_after_a_checkpoint(copy)
-        copy.run("stages.train")
-        model = copy.model()
-        copy.run("stages.train")
-        what = "encoder only" if encoder_only else "whole network"
-        yield line(f"{what}: same bytes with and without a kill", went_on and copy.model() == model, model[:12])
+    """Compare the models of two trainings and of one that is killed after a checkpoint and goes on."""
+    for what in ("whole network", "encoder only"):
+        copy.set(train={"epochs": 2}, model={"encoder_only": what == "encoder only"})
+        was_killed = kill_after_a_checkpoint(copy)
+        models = []
+        for _ in range(3):
+            copy.run("stages.train")
+            models.append(copy.model()[:12])
+        same = was_killed and len(set(models)) == 1
+        yield {"check": f"{what}: killed and gone on, undisturbed, again", "passed": same, "found": " ".join(models)}
 
 
 def kill_after_a_checkpoint(copy: Copy) -> bool:
@@ -156,6 +112,7 @@ def kill_after_a_checkpoint(copy: Copy) -> bool:
     def has_saved() -> bool:
         return any((copy.root / CHECKPOINTS).glob("*/*.safetensors"))
 
+    shutil.rmtree(copy.root / CHECKPOINTS, ignore_errors=True)
     with copy.start("stages.train", SEGCORE_CHECKPOINT_SECONDS="0") as process:
         while process.poll() is None and not has_saved() and time.monotonic() < copy.deadline:
             time.sleep(0.001)
@@ -163,20 +120,106 @@ def kill_after_a_checkpoint(copy: Copy) -> bool:
     return process.returncode < 0 and has_saved()
 
 
-def tests(copy: Copy) -> Iterator[Row]:
+def marked_tests(copy: Copy) -> Iterator[Row]:
     """Run the tests that need a GPU."""
     # Not in parallel on one GPU, and without tests/conftest.py, which needs DVC and sets the number of threads.
     command = ("pytest", "--noconftest", "-o", "addopts=--import-mode=importlib", "-q", "-m", "gpu", *GPU_TESTS)
-    said = copy.run(*command, SEGCORE_THREADS="1")
-    yield line("tests that need a GPU", True, said.strip().splitlines()[-1])
+    yield passed("tests that need a GPU", copy.run(*command, SEGCORE_THREADS="1"))
 
 
-def benchmark(copy: Copy, out: Path, name: str, batch: int, *options: object) -> Iterator[Row]:
-    """Run a different benchmark and keep its JSON in ``out``; our training has batches of ``batch``."""
-    copy.set(train={"batch_size": batch})
-    print(copy.run(f"benchmarks.{name}", *options), flush=True)
-    shutil.copyfile(copy.root / f"benchmarks/results/{name}.json", out / f"{name}.json")
-    yield line(name, True, f"{out / name}.json")
+def benchmark(name: str, *options: object) -> Callable[[Copy], Iterator[Row]]:
+    """Return the check that runs a different benchmark and keeps its JSON."""
+
+    def run(copy: Copy) -> Iterator[Row]:
+        copy.set()
+        copy.run(f"benchmarks.{name}", *options)
+        shutil.copyfile(copy.root / f"benchmarks/results/{name}.json", copy.out / f"{name}.json")
+        yield passed(name, f"{copy.out / name}.json")
+
+    return run
+
+
+def more_training(**train: Any) -> Callable[[Copy], Iterator[Row]]:
+    """Return the check that trains and evaluates with these changes of section `train`."""
+
+    def run(copy: Copy) -> Iterator[Row]:
+        copy.set(train=train)
+        started = time.monotonic()
+        said = copy.run("stages.train")
+        taken = time.monotonic() - started
+        copy.run("stages.evaluate")
+        yield passed(str(train), f"{taken:.1f} s; {said}; {scores(copy)}")
+
+    return run
+
+
+def batch(size: int) -> Callable[[Copy], Iterator[Row]]:
+    """Return the check that trains with larger batches, at a rate that grows with their root (Malladi et al. 2022)."""
+    return more_training(batch_size=size, lr=round(0.002 * math.sqrt(size / 4), 5))
+
+
+# The checks and the seconds that each may take. Short ones come before those that may take what time is left.
+CHECKS: dict[str, tuple[Callable[[Copy], Iterator[Row]], int]] = {
+    "stages": (all_stages, 240),
+    "bytes": (same_bytes, 120),
+    "tests": (marked_tests, 120),
+    "seed-2": (more_training(seed=2), 120),
+    "kernels": (benchmark("kernels"), 60),
+    "limits": (benchmark("limits", "--rounds", 3, "--frames", 1024), 60),
+    "article": (benchmark("throughput", "--rounds", 3, "--frames", 200), 60),  # 300 batches of the article's loop
+    "batch-8": (batch(8), 120),
+    "batch-16": (batch(16), 120),
+    "batch-32": (batch(32), 120),
+    "seed-3": (more_training(seed=3), 120),
+}
+
+
+def main(
+    source: Annotated[Path, typer.Argument(exists=True, help="IDD-Lite's archive, or data/sample.tar.gz.")],
+    out: Annotated[Path, typer.Option(help="A folder for the results.")],
+    seconds: Annotated[int, typer.Option(help="Time for all; the rest is then stopped or left out.")] = 470,
+    epochs: Annotated[int, typer.Option(help="Epochs of the trainings that are scored.")] = 100,
+    height: Annotated[int, typer.Option(help="Height of the network's input; its width is twice that.")] = 160,
+    check: Annotated[list[str], typer.Option(help=f"Only these, of {' '.join(CHECKS)}.")] = list(CHECKS),  # noqa: B006
+) -> None:
+    """Check and measure everything; exit with 1 if a check failed."""
+    end = time.monotonic() + seconds
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [passed("driver", driver())]
+    with tempfile.TemporaryDirectory() as name:
+        copy = Copy(Path(name), source, out, epochs, height)
+        for one in check:
+            function, limit = CHECKS[one]
+            copy.deadline = min(end, time.monotonic() + limit)
+            for row in attempt(function, copy):
+                print(row, flush=True)
+                rows.append(row)
+                # After each row, in case a later check ends this process.
+                measured = write("gpu", rows, folder=out, source=source.name)
+    show("On a GPU", rows, measured)
+    failed = [row["check"] for row in rows if not row["passed"]]
+    if failed:
+        print("failed:", ", ".join(failed), file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def attempt(check: Callable[[Copy], Iterator[Row]], copy: Copy) -> Iterator[Row]:
+    """Yield the rows of a check, and one more if a command fails or the time is up."""
+    try:
+        yield from check(copy)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        command = " ".join(error.cmd[2:])
+        problem = "the time is up" if isinstance(error, subprocess.TimeoutExpired) else f"exit code {error.returncode}"
+        said = f": {error.stdout[-2000:]}" if error.stdout else ""
+        yield {"check": command, "passed": False, "found": problem + said}
+
+
+def driver() -> str:
+    """Return name, driver and memory of the GPUs, as nvidia-smi says them."""
+    if not shutil.which("nvidia-smi"):
+        return "no nvidia-smi"
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

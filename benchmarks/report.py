@@ -15,10 +15,18 @@ WIDTH = 120  # columns, where there is no terminal
 
 
 def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | None = None, **about: Any) -> None:
-    """Print ``rows``, with the keys of the first as columns, and write them to NAME.json.
+    """Write ``rows`` as :func:`write` does, and print them as :func:`show` does."""
+    show(title, rows, write(name, rows, folder, **about))
 
-    The file is in ``folder``, by default benchmarks/results. It also says when, where and with which command they were
-    measured, and has the values ``about``.
+
+def write(name: str, rows: list[dict[str, Any]], folder: Path | None, **about: Any) -> dict[str, Any]:
+    """Write ``rows`` to NAME.json, with ``about``, when, where and by which command they were measured.
+
+    Args:
+        folder: by default benchmarks/results.
+
+    Returns:
+        all that was written beside the rows.
     """
     import torch
 
@@ -35,15 +43,21 @@ def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | No
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+    folder = folder or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"measured": measured, **about, "rows": rows}, indent=2)
+    (folder / f"{name}.json").write_text(text + "\n")
+    return measured | about
+
+
+def show(title: str, rows: list[dict[str, Any]], about: dict[str, Any]) -> None:
+    """Print ``rows`` as a table, with the keys of the first as columns, and ``about`` below it."""
     table = Table(*rows[0], title=title)
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
-    console.print(", ".join(f"{key} {_shown(value)}" for key, value in (measured | about).items()))
-    path = (folder or RESULTS) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"measured": measured, **about, "rows": rows}, indent=2) + "\n")
+    console.print(", ".join(f"{key} {_shown(value)}" for key, value in about.items()))
 
 
 def _shown(value: Any) -> str:

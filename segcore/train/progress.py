@@ -3,6 +3,7 @@
 import sys
 import time
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -50,15 +51,17 @@ class Report:
         self._last = now
 
     def line(self, epoch: Epoch) -> str:
-        """Return loss, learning rate, speed of training, and the time left, validation included.
+        """Return loss, learning rate, speed of training, the time left, validation included, and the memory of the GPU.
 
-        Speed and time left are missing for an epoch that was trained before this process began.
+        The last three are missing for an epoch that was trained before this process began.
         """
         said = f"epoch {epoch.number}/{self._run.params.epochs}  loss {epoch.loss:.4f}  lr {epoch.lr:.2e}"
         if self._frames:
             seconds_per_step = (time.monotonic() - self._started) / (self._run.step - self._first_step)
             left = seconds_per_step * (self._run.steps - self._run.step)
             said += f"  {self._frames / self._seconds:.0f} frames/s  {hours(left)} left"
+            if self._run.device.type == "cuda":
+                said += f"  {torch.cuda.max_memory_reserved(self._run.device) / 2**30:.1f} GiB"
             self._frames, self._seconds = 0, 0.0
         return said if epoch.val_miou is None else f"{said}  val mIoU {epoch.val_miou:.4f}"
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 import typer
@@ -13,7 +12,8 @@ from tests.support.running import ROOT
 
 pytestmark = pytest.mark.slow
 
-SMALL = "--epochs 1 --batch 4 --height 16 --no-benchmarks"
+# The other benchmarks measure for seconds each; tests/benchmarks/test_speed.py runs them.
+SMALL = "--epochs 1 --height 16 --check stages --check bytes --check tests --check seed-2 --check batch-8"
 
 
 def test_all_tests_that_need_a_gpu_are_run():
@@ -32,13 +32,20 @@ def test_a_rehearsal_on_the_cpu_passes_all_checks(tmp_path, monkeypatch):
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
     assert all(row["passed"] for row in rows)
     checks = [row["check"].split()[0] for row in rows]
-    assert checks == [*gpu.STAGES, "all", "score", "whole", "encoder", "tests"]
+    assert checks == ["driver", *gpu.STAGES, "all", "whole", "encoder", "tests", "{'seed':", "{'batch_size':"]
+    assert "mIoU 0." in rows[len(gpu.STAGES) + 1]["found"]
 
 
-def test_a_check_that_fails_or_is_late_has_a_row(tmp_path):
-    copy = gpu.Copy(tmp_path, ROOT / "data/sample.tar.gz", deadline=0)
-    rows = []
-    for seconds, command in ((60, ("json.tool", "/no/such/file")), (0, ("json.tool", "pyproject.toml"))):
-        copy.deadline = time.monotonic() + seconds
-        rows += gpu.attempt(lambda command=command: iter([gpu.line("check", True, copy.run(*command))]))
-    assert [(row["passed"], row["found"]) for row in rows] == [(False, "exit code 2"), (False, "the time is up")]
+def test_a_check_that_fails_or_is_late_has_a_row_and_the_next_one_goes_on(tmp_path, monkeypatch):
+    def run(*command: str):
+        return lambda copy: iter([gpu.passed("check", copy.run(*command))])
+
+    checks = {"fails": run("json.tool", "/no/such/file"), "hangs": run("http.server", "0"), "passes": run("this")}
+    monkeypatch.setattr(gpu, "CHECKS", {name: (check, 1 if name == "hangs" else 60) for name, check in checks.items()})
+    sample = ROOT / "data/sample.tar.gz"
+    with pytest.raises(typer.Exit):
+        gpu.main(sample, tmp_path, seconds=60, epochs=1, height=16, check=list(checks))
+    rows = json.loads((tmp_path / "gpu.json").read_text())["rows"][1:]
+    assert [row["passed"] for row in rows] == [False, False, True]
+    assert [row["found"].partition(":")[0] for row in rows[:2]] == ["exit code 2", "the time is up"]
+    assert "No such file or directory: '/no/such/file'" in rows[0]["found"]

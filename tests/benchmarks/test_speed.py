@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import article, limits, report, throughput, tricks
+from benchmarks import article, kernels, limits, report, throughput, tricks
 from benchmarks.rates import by_turns, ratio
 from segcore.dataset.classes import VOID
 from segcore.network import device, tensors
@@ -131,6 +131,16 @@ def test_a_benchmark_measures_each_work_and_publishes_the_rates(in_this_process,
     module.main(rounds=1, frames=8)
     rows = json.loads((tmp_path / f"results/{module.__name__.split('.')[1]}.json").read_text())["rows"]
     assert len(rows) >= 2
+
+
+def test_the_kernels_of_a_step(in_this_process, tmp_path):
+    kernels.main(steps=2, top=5)
+    found = json.loads((tmp_path / "results/kernels.json").read_text())
+    shares = [row["share"] for row in found["rows"]]
+    assert len(shares) == 5
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) < 1
+    assert any("convolution" in row["kernel"] for row in found["rows"])
 
 
 def test_the_operations_of_a_frame_are_those_of_the_design():

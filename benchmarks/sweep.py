@@ -1,0 +1,161 @@
+"""Train recipes × seeds without DVC, several at a time: ``python -m benchmarks.sweep ARCHIVE RECIPES --out FOLDER``.
+
+RECIPES is a YAML file of what each recipe changes in params.yaml, the most promising first:
+
+    default: {}
+    no weights: {train: {class_weights: none, lr: 0.001}}
+
+Each result is a line of FOLDER/results.jsonl as soon as it is known. When the time is up, the runs are stopped, and the
+same command goes on from their checkpoints. A run keeps the code that it began with.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from benchmarks.checkout import Checkout
+from segcore.files.scores import SCORES, read_scores
+from segcore.network import device
+
+INPUTS = ("raw", "native", "arrays")  # of train and evaluate, in data/
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with a seed; ``changes`` are of params.yaml, by section."""
+
+    recipe: str
+    seed: int
+    changes: dict[str, dict[str, Any]]
+
+
+def main(
+    source: Annotated[Path, typer.Argument(exists=True, help="The archive of the data set.")],
+    recipes: Annotated[Path, typer.Argument(exists=True, help="The YAML file of recipes.")],
+    out: Annotated[Path, typer.Option(help="A folder for the results and the runs.")],
+    seeds: Annotated[int, typer.Option(help="Each recipe with the seeds 1 to this.", min=1)] = 2,
+    epochs: Annotated[int, typer.Option(help="Of recipes that do not say.", min=1)] = 12,
+    height: Annotated[int, typer.Option(help="Height of the network's input; its width is twice that.")] = 80,
+    validation: Annotated[str, typer.Option(help="The frames to score: holdout or official.")] = "holdout",
+    jobs: Annotated[int, typer.Option(help="Runs at a time, which share the device.", min=1)] = 2,
+    minutes: Annotated[float, typer.Option(help="Stop after this time.")] = 600,
+) -> None:
+    """Train and score each recipe with each seed, unless the results have it; exit with 1 if a run failed."""
+    deadline = time.monotonic() + 60 * minutes
+    preprocess = {"height": height, "width": 2 * height, "validation": validation}
+    runs = []
+    for recipe, changes in yaml.safe_load(recipes.read_text()).items():
+        for seed in range(1, seeds + 1):
+            train = {"epochs": epochs} | changes.get("train", {}) | {"seed": seed}
+            runs.append(Run(recipe, seed, changes | {"preprocess": preprocess, "train": train}))
+    results = out / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    done = [Run(row["recipe"], row["seed"], row["changes"]) for row in rows]
+
+    inputs = prepare(source, out / f"data-{height}-{validation}", preprocess)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    failed = False
+    with ThreadPoolExecutor(jobs) as pool:
+        started = [
+            pool.submit(train_and_score, run, source, inputs, out / "runs" / digest(run), threads, deadline)
+            for run in runs
+            if run not in done
+        ]
+        for finished in as_completed(started):
+            try:
+                line = json.dumps(finished.result())
+            except subprocess.TimeoutExpired:
+                continue
+            except subprocess.CalledProcessError as error:
+                print(error, file=sys.stderr)
+                failed = True
+                continue
+            print(line, flush=True)
+            with results.open("a") as file:
+                file.write(line + "\n")
+    raise typer.Exit(failed)
+
+
+def digest(run: Run) -> str:
+    """Return the name of the folder of a run: a few characters that no different run has."""
+    return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def prepare(source: Path, root: Path, preprocess: dict[str, Any]) -> Path:
+    """Fetch and preprocess at ``root``, unless that was done; return its data folder."""
+    done = root / "done"
+    if not done.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        checkout = Checkout(root, source)
+        checkout.set(preprocess=preprocess)
+        for stage in ("fetch", "preprocess"):
+            subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=root, check=True)
+        done.touch()
+    return root / "data"
+
+
+def train_and_score(run: Run, source: Path, data: Path, root: Path, threads: int, deadline: float) -> dict[str, Any]:
+    """Train and evaluate a run at ``root``, from its last checkpoint if there is one; return its line of the results.
+
+    Raises:
+        subprocess.TimeoutExpired: if the deadline came first.
+        subprocess.CalledProcessError: if a stage failed.
+    """
+    done = root / "done"  # seconds of training so far
+    if not done.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        Checkout(root, source).set(**run.changes)
+        for name in INPUTS:
+            (root / "data" / name).symlink_to((data / name).absolute())
+        done.write_text("0")
+    for stage in ("train", "evaluate"):
+        started = time.monotonic()
+        try:
+            execute(stage, root, threads, deadline - started)
+        finally:
+            if stage == "train":
+                done.write_text(str(float(done.read_text()) + time.monotonic() - started))
+    scores = read_scores(root / SCORES)
+    return asdict(run) | {
+        "seconds": round(float(done.read_text())),
+        "miou": scores.miou,
+        "miou_flip": scores.miou_flip,
+        "iou": scores.iou,
+        "date": date.today().isoformat(),
+        "processor": device.processor(),
+        "device": device.name(device.find_device()),
+        "threads": threads,
+        "torch": version("torch"),
+    }
+
+
+def execute(stage: str, root: Path, threads: int, seconds: float) -> None:
+    """Run a stage at ``root`` for at most ``seconds``, and then ask it to stop; what it says is in STAGE.log."""
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    environment = os.environ | {"SEGCORE_THREADS": str(threads)}
+    with (root / f"{stage}.log").open("a") as log:
+        with subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log) as process:
+            try:
+                code = process.wait(max(0, seconds))
+            except BaseException:
+                process.terminate()
+                raise
+        if code:
+            raise subprocess.CalledProcessError(code, f"{log.name}, the stage {stage}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

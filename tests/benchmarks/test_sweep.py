@@ -1,0 +1,48 @@
+"""The sweep of recipes and seeds, with the built-in sample."""
+
+import json
+import re
+
+import pytest
+import typer
+
+from benchmarks import sweep
+from tests.support.running import ROOT
+
+pytestmark = pytest.mark.slow
+
+RECIPES = """
+default: {}
+wrong: {train: {lr: -1}}
+longer: {train: {epochs: 2}, augment: {flip: false}}
+"""
+
+
+def test_it_goes_on_where_it_was_until_every_recipe_has_its_seeds(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    recipes, results = tmp_path / "recipes.yaml", tmp_path / "out/results.jsonl"
+    recipes.write_text(RECIPES)
+
+    def run(minutes: float) -> tuple[int, list[dict]]:
+        """Return the exit code and the lines of the results."""
+        settings = {"seeds": 1, "epochs": 1, "height": 16, "validation": "holdout", "jobs": 2, "minutes": minutes}
+        with pytest.raises(typer.Exit) as done:
+            sweep.main(ROOT / "data/sample.tar.gz", recipes, tmp_path / "out", **settings)
+        return done.value.exit_code, [json.loads(line) for line in results.read_text().splitlines()]
+
+    results.parent.mkdir()
+    results.touch()
+    assert run(minutes=0) == (0, [])
+
+    code, rows = run(minutes=5)
+    assert code == 1
+    assert re.search(r"/train\.log, the stage train' returned non-zero exit status 1", capsys.readouterr().err)
+    assert {row["recipe"]: row["changes"]["train"] for row in rows} == {
+        "default": {"epochs": 1, "seed": 1},
+        "longer": {"epochs": 2, "seed": 1},
+    }
+    assert all(row["seconds"] > 0 and 0 <= row["miou"] <= 1 for row in rows)
+
+    recipes.write_text("default: {}\nlonger: {train: {epochs: 2}, augment: {flip: false}}\n")
+    monkeypatch.setattr(sweep, "execute", None)  # nothing is trained again
+    assert run(minutes=5) == (0, rows)
