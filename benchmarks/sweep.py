@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,4 +159,6 @@ def execute(stage: str, root: Path, threads: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # Under nohup, too, a stage stops when this process has ended: a handler is not inherited, an ignored signal is.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     typer.run(main)
