@@ -25,14 +25,12 @@ from segcore.train.loop import Training
 from segcore.train.recipe import Recipe
 from stages.train import load_data
 
-EMA = 0.999  # all that training can do is measured, whatever params.yaml says
-
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 9,
     frames: Annotated[int, typer.Option(min=article.BATCH_SIZE, help="Frames that each trains on in a round.")] = 48,
 ) -> None:
-    """Measure whole trainings (reading, augmentation, average of the weights, checkpoints), and single steps.
+    """Measure whole trainings (reading, augmentation, checkpoints), and single steps.
 
     A step is forward, loss, backward and optimizer, on a batch in memory. The
     ratio is the median over the rounds of ours to the article's.
@@ -51,16 +49,16 @@ def main(
         about = {"ours, frames/s": round(median(mine), 2), "article, frames/s": round(median(theirs), 2)}
         rows.append({"measured": what} | about | ratio(mine, theirs))
     run = make_run()
-    ours_is = f"batch {run.params.batch_size}, {run.precision}, ema {run.params.ema}"
+    ours_is = f"batch {run.params.batch_size}, {run.precision}, {run.params.optimizer}"
     publish("throughput", "Training, full network, 160×320", rows, rounds=rounds, frames=frames, ours=ours_is)
 
 
 def make_run(**changes: Any) -> Training:
-    """Return a run on data/arrays with params.yaml, the average of the weights, and ``changes`` of section `train`."""
+    """Return a run on data/arrays with params.yaml and ``changes`` of section `train`."""
     where = device.find_device()
     device.prepare(where)
     recipe = Recipe.load()
-    train = recipe.train.model_copy(update={"ema": EMA} | changes)
+    train = recipe.train.model_copy(update=changes)
     run = Training(recipe.model_copy(update={"train": train}), load_data(where), where)
     run.model.train()
     return run
@@ -98,7 +96,7 @@ def train_only(
 
 def our_step(frames: int) -> Work:
     """Return our step on a batch that is normalised on the device."""
-    run = make_run(ema=0.0)
+    run = make_run()
     images, labels = run.data.train.batch(torch.arange(run.params.batch_size))
     images = run.normalise(to_float(images))
     run.lr.fill_(run.params.lr)

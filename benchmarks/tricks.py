@@ -32,8 +32,7 @@ def main(
     """Measure training as it is, without one trick at a time, and with other batch sizes.
 
     The ratio is the median over the rounds: above 1, training as it is is
-    faster. What training does for other reasons than speed (repeatability, the
-    average of the weights) is measured, too.
+    faster. What makes it repeatable is measured, too.
     """
     run = make_run()
     works = {"as it is": partial(train_only, frames)}
@@ -124,7 +123,6 @@ TRICKS = {
     "fused optimizer": Trick(unfused),
     "scores made contiguous": Trick(channels_last_scores),
     "deterministic kernels": Trick(any_kernels),
-    "average of the weights": Trick(ema=0.0),
     "orthogonal steps": Trick(optimizer="adamw"),
 }
 

@@ -64,7 +64,7 @@ def main() -> None:
                 new_outputs(MODEL, curves.METRICS, curves.CURVES) as [model_file, metrics_file, curves_file],
             ):
                 train(run, checkpoints, arrived, rewrite_curves)
-                save_weights(model_file, run.network.state_dict(), record)
+                save_weights(model_file, run.model.state_dict(), record)
                 checkpoints.finish(model_file)
                 curves.write_metrics(metrics_file, run.curves[-1])
                 curves.write_curves(curves_file, run.curves)

@@ -1,8 +1,10 @@
 """Augmentation of whole batches on the device: flip, scale and crop, shift, colour jitter.
 
-What is drawn is a function of (seed, step) alone, so that a run can be repeated or continued from any step. The
-geometry is one affine map per frame, with which the frame is sampled once (bilinear) and its labels once (nearest).
-Pixels from outside the frame are black, before the colours are changed, and void in the labels.
+What is drawn is a function of (seed, step) alone, so that a run can be repeated or continued from any step. Mirroring
+is not drawn: each frame is mirrored in every second epoch, so that two epochs show it both ways (Jordan, "94% on
+CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, arXiv 2404.00498). The geometry is one affine map per frame, with
+which the frame is sampled once (bilinear) and its labels once (nearest). Pixels from outside the frame are black,
+before the colours are changed, and void in the labels.
 """
 
 from typing import NamedTuple
@@ -18,7 +20,7 @@ from segcore.runtime.typed import Real, Strict
 
 
 class AugmentParams(Strict):
-    """Section `augment`. Each value is drawn uniformly from its range, anew for every frame of every batch."""
+    """Section `augment`. Values are drawn uniformly from their ranges, anew for every frame of every batch."""
 
     flip: bool
     shift: int = Field(ge=0, le=64)
@@ -42,9 +44,14 @@ class Draws(NamedTuple):
     factors: Tensor
 
 
-def draw(params: AugmentParams, frames: int, size: tuple[int, int], rng: np.random.Generator) -> Draws:
-    """Draw the random values for ``frames`` frames of ``size`` (height, width) pixels, on the CPU."""
-    mirror = np.where(rng.random(frames) < 0.5 * params.flip, -1.0, 1.0)
+def draw(params: AugmentParams, mirrored: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Draws:
+    """Draw the random values for B frames of ``size`` (height, width) pixels, on the CPU.
+
+    Args:
+        mirrored: B booleans, the frames to mirror if ``params`` has flip.
+    """
+    frames = len(mirrored)
+    mirror = np.where(mirrored & params.flip, -1.0, 1.0)
     zoom = 1 / rng.uniform(params.scale_min, params.scale_max, frames)
     # In the coordinates of affine_grid a frame reaches from -1 to 1, and a window of 1/scale can move by 1 - 1/scale.
     centre = rng.uniform(-1, 1, (2, frames)) * np.abs(1 - zoom)

@@ -1,11 +1,11 @@
 """The training loop.
 
-Every random choice is a function of (seed, step): the order of the frames, what augmentation draws, what dropout drops.
-With deterministic kernels the result is a function of parameters, data and code on one kind of hardware, and a run that
-goes on from the state after any step ends with the same weights as one that was never stopped.
+Every random choice is a function of (seed, step): the order of the frames, what augmentation draws, what dropout
+drops; whether a frame is mirrored, of (seed, epoch, frame). With deterministic kernels the result is a function of
+parameters, data and code on one kind of hardware, and a run that goes on from the state after any step ends with the
+same weights as one that was never stopped.
 """
 
-import copy
 import math
 import time
 from collections.abc import Generator, Iterator
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segcore.network.confusion import confusion_matrix
 from segcore.network.device import usable_precision
@@ -29,9 +29,9 @@ from segcore.train.loss import class_weights, cross_entropy
 from segcore.train.optimizer import make_optimizers
 from segcore.train.pretrained import initialise
 from segcore.train.recipe import Recipe
-from segcore.train.schedule import average_share, learning_rate
+from segcore.train.schedule import learning_rate
 
-ORDER, AUGMENTATION, DROPOUT = range(3)  # streams of random numbers
+ORDER, AUGMENTATION, DROPOUT, MIRRORED = range(4)  # streams of random numbers
 VALIDATION_BATCH = 8
 REMEDY = "choose a smaller train.lr, or train.precision=fp32"
 
@@ -66,7 +66,7 @@ Event = Step | Validated | Epoch
 class Training:
     """One training run on one device.
 
-    Iterate over :meth:`events` to run it. :attr:`network` is its result so far, :attr:`step` counts the steps done,
+    Iterate over :meth:`events` to run it. :attr:`model` is its result so far, :attr:`step` counts the steps done,
     :attr:`curves` has the epochs done, :attr:`notes` are lines for the user about the start.
     """
 
@@ -90,24 +90,19 @@ class Training:
         self.notes = initialise(self.model, params.init, data.classes)
         if self.precision != params.precision:
             self.notes.append(f"{device} has no {params.precision}: computing in {self.precision}")
-        self.average = copy.deepcopy(self.model) if params.ema else None
 
         self.lr = torch.zeros((), device=device)  # set by each step
         self.optimizers = make_optimizers(params.optimizer, self.model, self.lr, params.weight_decay)
         self.normalise = Normalise(data.mean, data.std, device)
         self.weights = class_weights(params.class_weights, data.share).to(device)
 
+        self._mirrored_first = self._random(MIRRORED, 0).random(len(data.train)) < 0.5  # in the first epoch
         self.step = 0
         self.curves: list[Epoch] = []
         self._losses = torch.zeros(self.steps_per_epoch, device=device)  # of the steps of this epoch
         # The gradient of the encoder's upsampling may read values on the CPU, which a CUDA graph cannot do.
         self._recordable = can_record(device) and not recipe.model.encoder_only
         self._recording: Recording | None = None
-
-    @property
-    def network(self) -> ERFNet:
-        """The network to keep: the moving average of the weights if there is one."""
-        return self.average or self.model
 
     def events(self) -> Iterator[Event]:
         """Train from the current step, and yield an event after each step, each validated batch and each epoch.
@@ -125,7 +120,7 @@ class Training:
             lr = learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps)
             self.curves.append(Epoch(number, loss, lr, miou))
             yield self.curves[-1]
-        if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
+        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
             raise UserError(f"the last step made weights that are not finite: {REMEDY}")  # no later loss would show it
 
     def _train_one_epoch(self, number: int) -> Iterator[Step]:
@@ -141,23 +136,20 @@ class Training:
     def train_step(self, index: Tensor) -> Tensor:
         """Do step :attr:`step` on the train frames ``index`` and return its loss, without waiting for the device."""
         step = self.step
-        drawn = augment.draw(self.recipe.augment, len(index), self.data.train.size, self._random(AUGMENTATION, step))
-        rates = torch.tensor([learning_rate(self.params, step, self.steps), average_share(self.params.ema, step)])
-        inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, rates))
+        mirrored = self._mirrored_first[index] ^ (step // self.steps_per_epoch % 2 == 1)
+        drawn = augment.draw(self.recipe.augment, mirrored, self.data.train.size, self._random(AUGMENTATION, step))
+        lr = torch.tensor(learning_rate(self.params, step, self.steps))
+        inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, lr))
         if self._recording is None and self._recordable:
             self._recording = self._record(inputs)
         torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
         return (self._recording or self._learn)(*inputs)
 
-    def _learn(self, images: Tensor, labels: Tensor, theta: Tensor, factors: Tensor, rates: Tensor) -> Tensor:
-        """Augment a batch, take a step on it, and update the average of the weights. All of it runs on the device."""
-        lr, share = rates
+    def _learn(self, images: Tensor, labels: Tensor, theta: Tensor, factors: Tensor, lr: Tensor) -> Tensor:
+        """Augment a batch and take a step on it. All of it runs on the device."""
         self.lr.copy_(lr)
         images, labels = augment.apply(to_float(images), labels, augment.Draws(theta, factors))
-        loss = self.optimise(self.normalise(images), labels)
-        if self.average is not None:
-            update_average(self.average, self.model, share)
-        return loss
+        return self.optimise(self.normalise(images), labels)
 
     def optimise(self, images: Tensor, labels: Tensor) -> Tensor:
         """Take one step on normalised frames B×3×H×W and their labels B×H×W; return the loss."""
@@ -199,15 +191,15 @@ class Training:
         return losses.mean().item()
 
     def _validate(self) -> Generator[Validated, None, float | None]:
-        """Return mIoU of :attr:`network` over the validation frames, at input size; ``None`` if no pixel counts."""
-        network, classes = self.network.eval(), len(self.data.classes)
+        """Return mIoU of :attr:`model` over the validation frames, at input size; ``None`` if no pixel counts."""
+        model, classes = self.model.eval(), len(self.data.classes)
         total = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
         for images, labels in self.data.val.batches(VALIDATION_BATCH):
             with (
                 torch.inference_mode(),
                 torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
             ):
-                scores = network(self.normalise(to_float(images)))
+                scores = model(self.normalise(to_float(images)))
                 total += confusion_matrix(labels, scores.argmax(1), classes)
             yield Validated(len(images))
         miou = float(mean_iou(class_counts(total.cpu().numpy())))
@@ -230,20 +222,8 @@ class Training:
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor that a step changes. They keep their addresses, as a CUDA graph requires."""
-        for name, network in (("model", self.model), ("average", self.average)):
-            if network is not None:
-                yield from ((f"{name}.{key}", value) for key, value in network.state_dict().items())
+        yield from ((f"model.{key}", value) for key, value in self.model.state_dict().items())
         state = {weight: values for optimizer in self.optimizers for weight, values in optimizer.state.items()}
         for name, parameter in self.model.named_parameters():
             yield from ((f"optimizer.{name}.{key}", value) for key, value in state[parameter].items())
         yield "losses", self._losses
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, share: Tensor) -> None:
-    """Move the weights of ``average`` towards those of ``model`` by ``share``; copy counters."""
-    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, share)
-        else:
-            old.copy_(new)

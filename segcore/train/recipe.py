@@ -24,7 +24,6 @@ class TrainParams(Strict):
     schedule: Literal["one_cycle", "poly", "constant"]
     class_weights: Literal["none", "inverse_log"]
     precision: Literal["bf16", "fp32"]
-    ema: Real = Field(ge=0, lt=1)
     validate_every: int = Field(ge=1)
 
 

@@ -1,4 +1,4 @@
-"""The learning rate of each step, and the share of new weights in their moving average."""
+"""The learning rate of each step."""
 
 import math
 
@@ -25,11 +25,3 @@ def learning_rate(params: TrainParams, step: int, steps: int) -> float:
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def average_share(decay: float, step: int) -> float:
-    """Return the share of the new weights in their average: 1 - decay, and more in the first steps.
-
-    That way the average soon forgets the random start.
-    """
-    return 1 - min(decay, (1 + step) / (10 + step))

@@ -120,11 +120,11 @@ def test_what_cannot_be_compared_is_unknown(project, ask):
 def test_parameters_that_only_one_side_knows_differ(project, ask):
     recorded = recorded_params()
     recorded["train"]["dropout"] = 0.5
-    del recorded["train"]["ema"]
+    del recorded["train"]["weight_decay"]
     project.lock(project.make_model(params=recorded))
     answer = ask()
-    assert answer.not_same == {"train.dropout": "unknown to train", "train.ema": "0.0"}
-    assert "train.ema not recorded" in answer.flat
+    assert answer.not_same == {"train.dropout": "unknown to train", "train.weight_decay": "0.01"}
+    assert "train.weight_decay not recorded" in answer.flat
 
 
 def test_sections_that_cannot_be_read_are_unknown_with_the_reason(project, ask):

@@ -34,7 +34,6 @@ PARAMS = {
     "schedule": "one_cycle",
     "class_weights": "none",
     "precision": "fp32",
-    "ema": 0.0,
     "validate_every": 1,
 }
 CPU = torch.device("cpu")

@@ -46,7 +46,6 @@ PARAMETERS = {
     "train.schedule": "train",
     "train.class_weights": "train",
     "train.precision": "train",
-    "train.ema": "train",
     "train.validate_every": "train",
     "evaluate.flip": "evaluate",
     "export.precision": "export card",

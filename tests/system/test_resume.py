@@ -24,7 +24,7 @@ PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'stages.
 def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
     write_inputs(root)
-    write_params(root, epochs=EPOCHS, batch_size=2, validate_every=2, ema=0.9)
+    write_params(root, epochs=EPOCHS, batch_size=2, validate_every=2)
     return root
 
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_of_a_different_run_is_never_used(killed, tmp_path, change)
     shutil.copytree(killed, root)
     environment = {}
     if change == "params":
-        write_params(root, epochs=EPOCHS, batch_size=2, validate_every=2, ema=0.8)
+        write_params(root, epochs=EPOCHS, batch_size=2, validate_every=2, weight_decay=0.2)
     elif change == "threads":
         environment["SEGCORE_THREADS"] = "2"
     elif change == "code":

@@ -12,7 +12,7 @@ from segcore.network import device
 from segcore.network.erfnet import ERFNet
 from segcore.network.tensors import FrameStore
 from segcore.runtime.errors import UserError
-from segcore.train import loop
+from segcore.train import augment, loop
 from segcore.train.curves import Epoch
 from segcore.train.loop import Event, Step, Training, Validated
 from segcore.train.recipe import Recipe
@@ -65,19 +65,19 @@ def test_it_learns(encoder_only, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_twice_bit_for_bit(precision):
-    first, second, other = (make(precision=precision, ema=0.9, seed=seed) for seed in (1, 1, 2))
+    first, second, other = (make(precision=precision, seed=seed) for seed in (1, 1, 2))
     for run in (first, second, other):
         finish(run)
     assert first.curves == second.curves != other.curves
-    assert same(first.network, second.network)
-    assert not same(first.network, other.network)
+    assert same(first.model, second.model)
+    assert not same(first.model, other.model)
 
 
 STATEFUL = [
     {"optimizer": "adam", "precision": "fp32"},
-    {"precision": "bf16", "ema": 0.9},
+    {"precision": "bf16"},
     {"precision": "fp32", "encoder_only": True, "validate_every": 2},
-    {"precision": "bf16", "optimizer": "muon", "weight_decay": 0.1, "ema": 0.9},
+    {"precision": "bf16", "optimizer": "muon", "weight_decay": 0.1},
     {"precision": "fp32", "optimizer": "muon", "encoder_only": True},
 ]
 
@@ -95,7 +95,6 @@ def test_a_run_that_goes_on_from_the_state_at_any_event_ends_the_same(changes):
         steps = [event for event in finish(run) if isinstance(event, Step)]
         assert len(steps) == 6 - steps_before
         assert same(run.model, whole.model)
-        assert same(run.network, whole.network)
         assert run.curves == whole.curves
 
 
@@ -126,7 +125,6 @@ def test_recording_a_step_does_not_change_the_run(changes, monkeypatch):
     recorded.restore(*state)
     finish(recorded)
     assert same(recorded.model, plain.model)
-    assert same(recorded.network, plain.network)
     assert recorded.curves == plain.curves
 
 
@@ -140,7 +138,7 @@ def test_a_recorded_step_does_what_the_step_does(changes, monkeypatch):
     monkeypatch.setattr(loop, "can_record", lambda device: False)
     plain = make(where=CUDA, **changes)
     finish(plain)
-    assert same(recorded.network, plain.network)
+    assert same(recorded.model, plain.model)
     assert recorded.curves == plain.curves
 
 
@@ -151,6 +149,22 @@ def test_an_epoch_takes_every_frame_once_in_a_new_order():
     assert sorted(asked[:8]) == sorted(asked[8:]) == list(range(8))
     assert asked[:8] != asked[8:]
     assert events == [*[Step(2)] * 4, Validated(8), run.curves[0], *[Step(2)] * 4, Validated(8), run.curves[1]]
+
+
+def test_each_frame_is_mirrored_in_every_second_epoch(monkeypatch):
+    run = make(frames=40, store=Recorder, epochs=4)
+    drawn, draw = [], augment.draw
+
+    def note(params, mirrored, *arguments):
+        drawn.extend(mirrored)
+        return draw(params, mirrored, *arguments)
+
+    monkeypatch.setattr(augment, "draw", note)
+    finish(run)
+    asked = [frame for index in run.data.train.asked for frame in index][: len(drawn)]
+    of_frame = [[mirrored for frame, mirrored in zip(asked, drawn, strict=True) if frame == one] for one in range(40)]
+    assert all(seen == [seen[0], not seen[0]] * 2 for seen in of_frame)
+    assert 10 <= sum(seen[0] for seen in of_frame) <= 30
 
 
 def test_it_validates_every_few_epochs_and_at_the_end():
@@ -176,7 +190,7 @@ def test_an_epoch_has_the_learning_rate_of_its_last_step():
 def test_validating_does_not_change_the_result():
     often, seldom = make(validate_every=1, epochs=3), make(validate_every=3, epochs=3)
     finish(often), finish(seldom)
-    assert same(often.network, seldom.network)
+    assert same(often.model, seldom.model)
 
 
 def test_a_batch_larger_than_the_split_is_refused():
@@ -219,7 +233,6 @@ def test_weights_that_the_last_step_broke_are_not_kept(monkeypatch):
         ("train", {"schedule": "poly"}),
         ("train", {"class_weights": "inverse_log"}),
         pytest.param("train", {"precision": "bf16"}, marks=WITH_BF16),
-        ("train", {"ema": 0.5}),
         ("train", {"seed": 2}),
         ("train", {"batch_size": 3}),
         ("model", {"encoder_only": True}),
@@ -240,7 +253,7 @@ def test_every_parameter_reaches_the_weights(section, changes):
     def encoder(values):
         run = Training(Recipe(**values), dataclasses.replace(data(), **shares), CPU)
         finish(run)
-        return run.network.encoder
+        return run.model.encoder
 
     other = base | {section: base[section] | changes}
     assert not same(encoder(base), encoder(other))
@@ -252,11 +265,11 @@ def test_every_parameter_reaches_the_weights(section, changes):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
     device.prepare(CUDA)
-    changes = {"precision": precision, "encoder_only": encoder_only, "optimizer": "muon", "ema": 0.9}
+    changes = {"precision": precision, "encoder_only": encoder_only, "optimizer": "muon"}
     runs = [make(where=CUDA, **changes) for _ in range(2)]
     for run in runs:
         finish(run)
-    assert same(*(run.network for run in runs))
+    assert same(*(run.model for run in runs))
 
 
 @pytest.mark.parametrize(
@@ -278,12 +291,5 @@ def test_where_the_frames_are_stored_does_not_change_the_result(tmp_path, monkey
             stores.append(FrameStore(*arrays, where))
         run = Training(recipe(), dataclasses.replace(plain, train=stores[0], val=stores[1]), where)
         finish(run)
-        networks.append(run.network)
+        networks.append(run.model)
     assert same(*networks)
-
-
-def test_the_average_of_the_weights_is_the_result():
-    plain, averaged = make(), make(ema=0.9)
-    finish(plain), finish(averaged)
-    assert same(plain.model, averaged.model)
-    assert not same(averaged.network, averaged.model)

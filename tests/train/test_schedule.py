@@ -1,11 +1,10 @@
-"""The schedule against torch's own, and the average of the weights against numbers computed by hand."""
+"""The schedule against torch's own."""
 
 import pytest
 import torch
 
-from segcore.train.loop import update_average
 from segcore.train.recipe import TrainParams
-from segcore.train.schedule import average_share, learning_rate
+from segcore.train.schedule import learning_rate
 from tests.support.tiny_training import PARAMS
 
 
@@ -33,16 +32,3 @@ def test_poly_and_constant():
     assert learning_rate(poly, 0, 100) == poly.lr
     assert learning_rate(poly, 75, 100) == pytest.approx(poly.lr * 0.25**0.9)
     assert learning_rate(TrainParams(**(PARAMS | {"schedule": "constant"})), 75, 100) == poly.lr
-
-
-def test_the_average_follows_at_once_and_then_slowly():
-    average, model = (torch.nn.BatchNorm1d(1) for _ in range(2))
-    with torch.no_grad():
-        average.weight.fill_(0)
-        model.weight.fill_(1)
-        model.num_batches_tracked.fill_(5)
-    update_average(average, model, torch.tensor(average_share(0.99, step=0)))
-    assert average.weight.item() == pytest.approx(0.9)
-    assert average.num_batches_tracked.item() == 5
-    update_average(average, model, torch.tensor(average_share(0.99, step=100_000)))
-    assert average.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
