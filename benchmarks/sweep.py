@@ -31,6 +31,7 @@ from benchmarks.checkout import Checkout
 from segcore.files.scores import SCORES, read_scores
 from segcore.network import device
 
+SECTIONS = {"train", "model", "augment"}  # of params.yaml, in which recipes may differ
 INPUTS = ("raw", "native", "arrays")  # of train and evaluate, in data/
 
 
@@ -59,6 +60,8 @@ def main(
     preprocess = {"height": height, "width": 2 * height, "validation": validation}
     runs = []
     for recipe, changes in yaml.safe_load(recipes.read_text()).items():
+        if unknown := sorted(changes.keys() - SECTIONS):
+            raise typer.BadParameter(f"{recipes}: {recipe}: {unknown[0]} is none of {', '.join(sorted(SECTIONS))}")
         for seed in range(1, seeds + 1):
             train = {"epochs": epochs} | changes.get("train", {}) | {"seed": seed}
             runs.append(Run(recipe, seed, changes | {"preprocess": preprocess, "train": train}))
@@ -115,6 +118,8 @@ def train_and_score(run: Run, source: Path, data: Path, root: Path, threads: int
         subprocess.TimeoutExpired: if the deadline came first.
         subprocess.CalledProcessError: if a stage failed.
     """
+    if time.monotonic() >= deadline:
+        raise subprocess.TimeoutExpired("train", 0)
     done = root / "done"  # seconds of training so far
     if not done.exists():
         shutil.rmtree(root, ignore_errors=True)

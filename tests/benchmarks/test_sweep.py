@@ -33,6 +33,7 @@ def test_it_goes_on_where_it_was_until_every_recipe_has_its_seeds(tmp_path, monk
     results.parent.mkdir()
     results.touch()
     assert run(minutes=0) == (0, [])
+    assert run(minutes=0.02)[1] == []  # stopped while they start
 
     code, rows = run(minutes=5)
     assert code == 1
@@ -42,6 +43,10 @@ def test_it_goes_on_where_it_was_until_every_recipe_has_its_seeds(tmp_path, monk
         "longer": {"epochs": 2, "seed": 1},
     }
     assert all(row["seconds"] > 0 and 0 <= row["miou"] <= 1 for row in rows)
+
+    recipes.write_text("default: {preprocess: {height: 8}}")
+    with pytest.raises(typer.BadParameter, match="default: preprocess is none of augment, model, train"):
+        run(minutes=5)
 
     recipes.write_text("default: {}\nlonger: {train: {epochs: 2}, augment: {flip: false}}\n")
     monkeypatch.setattr(sweep, "execute", None)  # nothing is trained again
