@@ -10,13 +10,10 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from torch import Tensor
-from torch.nn import functional as F
 
 from benchmarks.rates import Work, by_turns, ratio
 from benchmarks.report import publish
 from benchmarks.throughput import make_run, train_only
-from segcore.dataset.classes import VOID
 from segcore.network import tensors
 from segcore.train import loop
 from segcore.train.loop import Training
@@ -104,24 +101,12 @@ def unfused(run: Training) -> None:
     run.optimizers[0].state = fused.state
 
 
-def channels_last_scores(run: Training) -> None:
-    """Compute the loss on channels-last scores."""
-
-    def loss(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        target = labels.long()
-        losses = F.cross_entropy(scores.float(), target, weights, ignore_index=VOID, reduction="none")
-        return losses.sum() / F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
-
-    loop.cross_entropy = loss
-
-
 TRICKS = {
     "recording": Trick(unrecorded, only_cuda=True),
     "asynchronous uploads": Trick(waiting_uploads, only_cuda=True),
     "bf16": Trick(precision="fp32"),
     "channels last": Trick(channels_first),
     "fused optimizer": Trick(unfused),
-    "scores made contiguous": Trick(channels_last_scores),
     "deterministic kernels": Trick(any_kernels),
     "orthogonal steps": Trick(optimizer="adamw"),
 }

@@ -90,7 +90,6 @@ def restore_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo after the test what the tricks change in modules."""
     for module, changed in (
         (loop, "can_record"),
-        (loop, "cross_entropy"),
         (loop, "upload"),
         (tensors, "upload"),
     ):
