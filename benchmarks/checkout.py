@@ -49,7 +49,8 @@ class Checkout:
     ) -> subprocess.Popen[str]:
         """Start ``python -m COMMAND``.
 
-        Its stdout is a pipe, and so is its stderr if ``quiet``, else it is shown. With ``log``, both go there.
+        Its stdout is a pipe, and so is its stderr if ``quiet``, else it is shown. With ``log``, both go there, and the
+        process leads a group of its own.
         """
         return subprocess.Popen(
             [sys.executable, "-m", *map(str, command)],
@@ -58,4 +59,5 @@ class Checkout:
             stdout=log or subprocess.PIPE,
             stderr=log or (subprocess.PIPE if quiet else None),
             text=True,
+            start_new_session=log is not None,
         )

@@ -34,7 +34,8 @@ def main(
     convolutions count, forward and backward.
     """
     run = make_run()
-    makers = {f"product of {size}×{size}": partial(product, size, run.precision) for size in SIZES}
+    sizes = (*SIZES, 8192) if run.device.type == "cuda" else SIZES
+    makers = {f"product of {size}×{size}": partial(product, size, run.precision) for size in sizes}
     makers |= {"step only": partial(our_step, frames), "training": partial(train_only, frames)}
     rates = by_turns(makers, rounds)
     best = max(median(rates[name]) for name in makers if name.startswith("product"))

@@ -6,7 +6,7 @@ RECIPES is a YAML file of what each recipe changes in params.yaml, the most prom
     no weights: {train: {class_weights: none, lr: 0.001}}
 
 Each result is a line of FOLDER/results.jsonl as soon as it is known. When the time is up, the runs are stopped, and the
-same command goes on from their checkpoints. A run keeps the code that it began with.
+same command goes on from their checkpoints. A folder is for one state of the code, params.yaml and the data.
 """
 
 import hashlib
@@ -27,9 +27,11 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from benchmarks.checkout import Checkout
+from benchmarks.checkout import ROOT, Checkout
+from segcore.files.model import MODEL
 from segcore.files.scores import SCORES, read_scores
 from segcore.network import device
+from segcore.runtime.threads import thread_count
 
 SECTIONS = {"train", "model", "augment"}  # of params.yaml, in which recipes may differ
 INPUTS = ("raw", "native", "arrays")  # of train and evaluate, in data/
@@ -60,21 +62,24 @@ def main(
     preprocess = {"height": height, "width": 2 * height, "validation": validation}
     runs = []
     for recipe, changes in yaml.safe_load(recipes.read_text()).items():
+        changes = changes or {}
         if unknown := sorted(changes.keys() - SECTIONS):
             raise typer.BadParameter(f"{recipes}: {recipe}: {unknown[0]} is none of {', '.join(sorted(SECTIONS))}")
         for seed in range(1, seeds + 1):
             train = {"epochs": epochs} | changes.get("train", {}) | {"seed": seed}
             runs.append(Run(recipe, seed, changes | {"preprocess": preprocess, "train": train}))
+    claim(out, source)
     results = out / "results.jsonl"
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     done = [Run(row["recipe"], row["seed"], row["changes"]) for row in rows]
 
     inputs = prepare(source, out / f"data-{height}-{validation}", preprocess)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, thread_count() // jobs)
     failed = False
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         started = [
-            pool.submit(train_and_score, run, source, inputs, out / "runs" / digest(run), threads, deadline)
+            pool.submit(train_and_score, run, source, inputs, out / "runs" / name(run), threads, deadline)
             for run in runs
             if run not in done
         ]
@@ -83,17 +88,39 @@ def main(
                 line = json.dumps(finished.result())
             except subprocess.TimeoutExpired:
                 continue
-            except subprocess.CalledProcessError as error:
+            except Exception as error:  # the other runs go on
                 print(error, file=sys.stderr)
                 failed = True
                 continue
             print(line, flush=True)
             with results.open("a") as file:
                 file.write(line + "\n")
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C stops the trainings, too
     raise typer.Exit(failed)
 
 
-def digest(run: Run) -> str:
+def claim(out: Path, source: Path) -> None:
+    """Note in ``out`` from what its results come.
+
+    Raises:
+        typer.BadParameter: if they come from different code, parameters or data.
+    """
+    files = [
+        ROOT / "params.yaml",
+        source,
+        *sorted((ROOT / "segcore").rglob("*.py")),
+        *sorted((ROOT / "stages").glob("*.py")),
+    ]
+    origin = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+    note = out / "origin"
+    if note.exists() and note.read_text() != origin:
+        raise typer.BadParameter(f"{out} has results of different code, parameters or data: name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    note.write_text(origin)
+
+
+def name(run: Run) -> str:
     """Return the name of the folder of a run: a few characters that no different run has."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
 
@@ -127,7 +154,8 @@ def train_and_score(run: Run, source: Path, data: Path, root: Path, threads: int
         for name in INPUTS:
             (root / "data" / name).symlink_to((data / name).absolute())
         done.write_text("0")
-    for stage in ("train", "evaluate"):
+    # A finished training is not repeated, as the stage would, if only evaluate was stopped.
+    for stage in ("train", "evaluate") if not (root / MODEL).exists() else ("evaluate",):
         started = time.monotonic()
         try:
             execute(stage, root, threads, deadline - started)

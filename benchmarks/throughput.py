@@ -48,8 +48,8 @@ def main(
         mine, theirs = rates["ours" + suffix], rates["article" + suffix]
         about = {"ours, frames/s": round(median(mine), 2), "article, frames/s": round(median(theirs), 2)}
         rows.append({"measured": what} | about | ratio(mine, theirs))
-    run = make_run()
-    ours_is = f"batch {run.params.batch_size}, {run.precision}, {run.params.optimizer}"
+    train = Recipe.load().train
+    ours_is = f"batch {train.batch_size}, {train.precision} where the hardware has it, {train.optimizer}"
     publish("throughput", "Training, full network, 160×320", rows, rounds=rounds, frames=frames, ours=ours_is)
 
 

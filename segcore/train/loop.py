@@ -136,7 +136,7 @@ class Training:
     def train_step(self, index: Tensor) -> Tensor:
         """Do step :attr:`step` on the train frames ``index`` and return its loss, without waiting for the device."""
         step = self.step
-        mirrored = self._mirrored_first[index] ^ (step // self.steps_per_epoch % 2 == 1)
+        mirrored = self._mirrored_first[index.numpy()] ^ (step // self.steps_per_epoch % 2 == 1)
         drawn = augment.draw(self.recipe.augment, mirrored, self.data.train.size, self._random(AUGMENTATION, step))
         lr = torch.tensor(learning_rate(self.params, step, self.steps))
         inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, lr))

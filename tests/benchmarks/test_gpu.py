@@ -31,9 +31,11 @@ def test_a_rehearsal_on_the_cpu_passes_all_checks(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
     assert all(row["passed"] for row in rows)
-    checks = [row["check"].split()[0] for row in rows]
-    assert checks == ["driver", *gpu.STAGES, "all", "whole", "encoder", "tests", "{'seed':", "{'batch_size':"]
-    assert "mIoU 0." in rows[len(gpu.STAGES) + 1]["found"]
+    found = {row["check"].split()[0]: row["found"] for row in rows}
+    others = {"driver", "last", "score", "all", "whole", "encoder", "tests", "{'seed':", "{'batch_size':"}
+    assert set(found) == others | set(gpu.STAGES)
+    assert "mIoU 0." in found["score"]
+    assert re.match(r"going on at step [4-7]; (\w+) and \1$", found["whole"])  # of 8, and an epoch has 4
 
 
 def test_a_check_that_fails_or_is_late_has_a_row_and_the_next_one_goes_on(tmp_path, monkeypatch):
@@ -43,9 +45,10 @@ def test_a_check_that_fails_or_is_late_has_a_row_and_the_next_one_goes_on(tmp_pa
     checks = {"fails": run("json.tool", "/no/such/file"), "hangs": run("http.server", "0"), "passes": run("this")}
     monkeypatch.setattr(gpu, "CHECKS", {name: (check, 1 if name == "hangs" else 60) for name, check in checks.items()})
     sample = ROOT / "data/sample.tar.gz"
+    monkeypatch.setitem(gpu.CHECKS, "breaks", (lambda copy: iter([copy.nothing]), 60))
     with pytest.raises(typer.Exit):
-        gpu.main(sample, tmp_path, seconds=60, epochs=1, height=16, check=list(checks))
+        gpu.main(sample, tmp_path, seconds=60, epochs=1, height=16, check=["fails", "hangs", "breaks", "passes"])
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"][1:]
-    assert [row["passed"] for row in rows] == [False, False, True]
+    assert [row["passed"] for row in rows] == [False, False, False, True]
     assert [row["found"].partition(":")[0] for row in rows[:2]] == ["exit code 2", "the time is up"]
     assert "No such file or directory: '/no/such/file'" in rows[0]["found"]

@@ -51,3 +51,7 @@ def test_it_goes_on_where_it_was_until_every_recipe_has_its_seeds(tmp_path, monk
     recipes.write_text("default: {}\nlonger: {train: {epochs: 2}, augment: {flip: false}}\n")
     monkeypatch.setattr(sweep, "execute", None)  # nothing is trained again
     assert run(minutes=5) == (0, rows)
+
+    (tmp_path / "out/origin").write_text("of older code")
+    with pytest.raises(typer.BadParameter, match="has results of different code, parameters or data"):
+        run(minutes=5)

@@ -39,10 +39,11 @@ def start_stage(
         if file_limit is not None:  # Python ignores SIGXFSZ, so a write beyond the limit fails as on a full disk
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # which may have packages
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{name}", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        env=os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

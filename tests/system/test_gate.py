@@ -253,7 +253,7 @@ def conflicted(finished, tmp_path_factory) -> Workspace:
     """A workspace in the middle of a merge: both sides have other parameters of train, and their results."""
     workspace = finished.copy(tmp_path_factory.mktemp("conflicted") / "workspace")
     # Values that make params.yaml longer: git may not notice a change of the same length in the same second.
-    for branch, parameter, value in (("theirs", "train.lr", 0.0125), ("ours", "train.weight_decay", 0.5625)):
+    for branch, parameter, value in (("theirs", "train.lr", 0.0125), ("ours", "augment.contrast", 0.5625)):
         workspace.git("checkout", "--quiet", "-b", branch, "main")
         workspace.dvc("checkout")
         workspace.set_parameter(parameter, value)

@@ -189,8 +189,8 @@ def test_damaged_checkpoints_cost_only_time(killed, tmp_path, uninterrupted, dam
 
 
 def test_without_room_for_checkpoints_it_trains_on(root, uninterrupted):
-    """A model takes 8 MB, a checkpoint 33."""
-    done = stage(root, file_limit=20_000_000, **ALWAYS)
+    """A model takes 8 MB, a checkpoint 17."""
+    done = stage(root, file_limit=12_000_000, **ALWAYS)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no checkpoint could be written: File too large") >= STEPS
     assert results(root) == uninterrupted
@@ -198,7 +198,7 @@ def test_without_room_for_checkpoints_it_trains_on(root, uninterrupted):
 
 def test_asked_to_stop_without_room_it_says_that_nothing_was_saved(root):
     before = results(root)
-    with start(root, file_limit=20_000_000) as run:
+    with start(root, file_limit=12_000_000) as run:
         wait_until(lambda: "no checkpoint" in run.stderr.readline())
         run.terminate()
         said = run.communicate(timeout=60)[1]

@@ -151,8 +151,9 @@ def test_an_epoch_takes_every_frame_once_in_a_new_order():
     assert events == [*[Step(2)] * 4, Validated(8), run.curves[0], *[Step(2)] * 4, Validated(8), run.curves[1]]
 
 
-def test_each_frame_is_mirrored_in_every_second_epoch(monkeypatch):
-    run = make(frames=40, store=Recorder, epochs=4)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_each_frame_is_mirrored_in_every_second_epoch(monkeypatch, batch_size):
+    run = make(frames=40, store=Recorder, epochs=4, batch_size=batch_size)
     drawn, draw = [], augment.draw
 
     def note(params, mirrored, *arguments):
@@ -277,6 +278,8 @@ def test_cuda_gives_the_same_weights_twice(encoder_only, precision):
 )
 def test_where_the_frames_are_stored_does_not_change_the_result(tmp_path, monkeypatch, where):
     """On the device, or in a memory map where they do not fit."""
+    if where == CUDA:
+        device.prepare(where)
     plain = data()
     networks = []
     for fits in (True, False):
