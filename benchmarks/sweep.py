@@ -179,7 +179,8 @@ def train_and_score(run: Run, source: Path, data: Path, root: Path, threads: int
 def execute(stage: str, root: Path, threads: int, seconds: float) -> None:
     """Run a stage at ``root`` for at most ``seconds``, and then ask it to stop; what it says is in STAGE.log."""
     command = [sys.executable, "-m", f"stages.{stage}"]
-    environment = os.environ | {"SEGCORE_THREADS": str(threads)}
+    where = str(device.find_device())  # several runs share it
+    environment = os.environ | {"SEGCORE_THREADS": str(threads), "SEGCORE_DEVICE": where}
     with (root / f"{stage}.log").open("a") as log:
         with subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log) as process:
             try:

@@ -37,10 +37,11 @@ def main() -> None:
         from segcore.files.onnx import EXPORT, ONNX, OnnxModel, write_export_scores
         from segcore.files.params import load
         from segcore.inference.predictor import Predictor, check_classes
-        from segcore.network import device
+        from segcore.network import device, gpus
         from segcore.runtime.outputs import new_outputs
 
     precision = load("export", ExportParams).precision
+    gpus.reserve(1)
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(MODEL, where, precision="fp32")

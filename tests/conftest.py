@@ -13,6 +13,7 @@ from tests.support.workspace import Trace, Workspace
 
 # Tests run side by side, each on one core; several threads of torch would only wait for one another.
 os.environ.setdefault("SEGCORE_THREADS", "1")
+os.environ.pop("SEGCORE_PROCESSES", None)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also where a test imports onnxruntime by itself
 torch.set_num_threads(1)
 

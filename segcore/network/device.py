@@ -11,6 +11,7 @@ import torch
 
 from segcore.network import nvidia
 from segcore.runtime.errors import UserError
+from segcore.runtime.processes import local_count, local_rank
 from segcore.runtime.threads import thread_count
 
 
@@ -36,20 +37,38 @@ def find_device() -> torch.device:
     if (device.index or 0) >= count:
         reason = "cuda:N counts from 0" if count else nvidia.explain_no_cuda()
         raise UserError(f"SEGCORE_DEVICE={wanted}: torch sees {count} CUDA devices here: {reason}")
-    return torch.device("cuda", device.index or 0)
+    if device.index is not None and local_count() > 1:
+        raise UserError(
+            f"SEGCORE_DEVICE={wanted}: {local_count()} processes need a GPU each; SEGCORE_DEVICE=cuda finds them"
+        )
+    return torch.device("cuda", _own_gpu() if device.index is None else device.index)
 
 
 def _default_device() -> torch.device:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the error has the same text
         if torch.cuda.is_available():
-            return torch.device("cuda", 0)
+            return torch.device("cuda", _own_gpu())
     if gpus := nvidia.unused_gpus():
         raise UserError(
             f"torch cannot use the NVIDIA GPU of this machine ({'; '.join(gpus)}): {nvidia.explain_no_cuda()}\n"
             "To compute on the CPU, which takes much longer, set SEGCORE_DEVICE=cpu."
         )
     return torch.device("cpu")
+
+
+def _own_gpu() -> int:
+    """Return the number of the GPU of this process: each process that torchrun started on this machine has its own.
+
+    Raises:
+        UserError: if there are fewer GPUs than processes.
+    """
+    count = torch.cuda.device_count()
+    if count < local_count():
+        raise UserError(
+            f"{local_count()} processes need as many GPUs, and torch sees {count}: choose a smaller SEGCORE_PROCESSES"
+        )
+    return local_rank()
 
 
 def prepare(device: torch.device) -> None:

@@ -1,11 +1,16 @@
 """Frames as tensors: where they are stored, and how uint8 becomes the input of the network."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from segcore.runtime.threads import map_in_order
+
+READ_AHEAD = 2  # batches
 
 
 class FrameStore:
@@ -27,13 +32,28 @@ class FrameStore:
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return frames B×H×W×3 and labels B×H×W, uint8, on the device; ``index`` is on the CPU."""
-        index = upload(index, self._images.device)
-        return upload(self._images[index], self.device), upload(self._labels[index], self.device)
+        return self._upload(*self._read(index))
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all frames in order, ``size`` at a time."""
-        for index in torch.arange(len(self)).split(size):
-            yield self.batch(index)
+    def batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield :meth:`batch` of each of ``indices``. What is not on the device is read ahead, in a thread."""
+        if self._images.device.type != "cpu":
+            yield from map(self.batch, indices)
+            return
+        with closing(map_in_order(self._read, indices, ahead=READ_AHEAD, threads=1)) as batches:
+            for images, labels in batches:
+                yield self._upload(images, labels)
+
+    def _read(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames and labels where they are stored; in pinned memory, if they have to go to a CUDA device."""
+        if self._images.device.type != "cpu":
+            index = upload(index, self._images.device)
+            return self._images[index], self._labels[index]
+        # NumPy reads with this thread alone; torch would start as many again as compute.
+        images, labels = (torch.from_numpy(store.numpy()[index.numpy()]) for store in (self._images, self._labels))
+        return (images.pin_memory(), labels.pin_memory()) if self.device.type == "cuda" else (images, labels)
+
+    def _upload(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
 class Normalise:

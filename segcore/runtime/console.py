@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from segcore.runtime import signals
+from segcore.runtime import processes, signals
 from segcore.runtime.errors import UserError
 from segcore.runtime.threads import map_in_order
 
@@ -28,24 +28,30 @@ def run(command: Callable[..., None]) -> None:
         with signals.raise_on_signal():
             import typer  # inside the block, because a signal may arrive during this slow import
 
-            if isinstance(command, typer.Typer):
-                command()
-            else:
-                typer.run(command)
+            with processes.one_error():
+                if isinstance(command, typer.Typer):
+                    command()
+                else:
+                    typer.run(command)
     except UserError as error:
         fail(str(error))
     except OSError as error:
         fail(describe(error))
     except signals.Stopped as stopped:
         # Printed here, after every progress bar has left the terminal.
-        say(f"stopped by {signal.Signals(stopped.number).name}: no output is left half-written")
+        if not processes.is_worker():
+            say(f"stopped by {signal.Signals(stopped.number).name}: no output is left half-written")
         sys.exit(128 + stopped.number)
 
 
 def say(message: str) -> None:
-    """Print one line on stderr. A closed stderr does not end a long run."""
-    with suppress(OSError):
-        print(message, file=sys.stderr, flush=True)
+    """Print one line on stderr; of several processes that train together, only the first does.
+
+    A closed stderr does not end a long run.
+    """
+    if processes.is_first():
+        with suppress(OSError):
+            print(message, file=sys.stderr, flush=True)
 
 
 def fail(message: str) -> None:
@@ -92,7 +98,7 @@ def progress(items: Iterable[A], total: int | None, what: str) -> Iterator[A]:
 @contextmanager
 def _bar(total: int | None, what: str) -> Iterator[Callable[[int, str], None]]:
     """Show a progress bar on a terminal. Yield a function that sets the count and the rate."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() and processes.is_first()):
         yield lambda count, rate: None
         return
     from rich.console import Console

@@ -1,5 +1,9 @@
-"""The one exception whose text is meant for the user."""
+"""The exceptions whose text is meant for the user."""
 
 
 class UserError(Exception):
     """Something the user can put right. The text says what is wrong, where, and what to do."""
+
+
+class Unanswered(UserError):
+    """A different process of the same training has ended, or does not answer."""

@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segcore.runtime import signals
@@ -39,7 +39,8 @@ def new_outputs(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
             for path, partial in zip(paths, partials, strict=True):
                 _replace(partial, path)
     finally:
-        with signals.defer():
+        # An error here would hide the first one, and the next run removes what is left.
+        with signals.defer(), suppress(OSError):
             for partial in partials:
                 _remove(partial)
 

@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from segcore.runtime.errors import UserError
+from segcore.runtime.processes import local_count
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def thread_count() -> int:
+def thread_count(sharing: int | None = None) -> int:
     """Return ``SEGCORE_THREADS`` if it is set, else the number of cores whose time this process may use.
+
+    Args:
+        sharing: the number of processes that share these cores; by default those that train together here.
 
     Raises:
         UserError: if it is set to anything but a whole number of at least 1.
     """
     wanted = os.environ.get("SEGCORE_THREADS")
     if wanted is None:
-        return max(1, ceil(min(len(os.sched_getaffinity(0)), cpu_quota(Path("/")))))
+        return max(1, ceil(min(len(os.sched_getaffinity(0)), cpu_quota(Path("/")))) // (sharing or local_count()))
     if not wanted.isdecimal() or int(wanted) < 1:
         raise UserError(f"SEGCORE_THREADS: a whole number of at least 1 was expected; it is {wanted!r}")
     return int(wanted)
@@ -61,15 +65,17 @@ def _quota(cgroup: Path) -> float:
     return inf
 
 
-def map_in_order(function: Callable[[A], B], items: Iterable[A], ahead: int | None = None) -> Generator[B]:
-    """Yield ``function(item)`` in the order of ``items``, computed in threads that run ``ahead`` items ahead.
+def map_in_order(
+    function: Callable[[A], B], items: Iterable[A], ahead: int | None = None, threads: int | None = None
+) -> Generator[B]:
+    """Yield ``function(item)`` in the order of ``items``, computed in ``threads`` that run ``ahead`` items ahead.
 
-    By default these are four for each thread.
+    By default there are :func:`thread_count` threads, and four items ahead for each.
 
     Threads suffice: Pillow releases the interpreter lock while it decodes, resizes and encodes. The threads end
     when the iterator is closed.
     """
-    threads = thread_count()
+    threads = threads or thread_count()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[B]] = deque()
         try:

@@ -210,11 +210,11 @@ def test_asked_to_stop_without_room_it_says_that_nothing_was_saved(root):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
 def test_on_cuda_a_killed_run_ends_with_the_same_bytes(root):
-    assert stage(root, SEGCORE_DEVICE="cuda").returncode == 0
+    assert stage(root, SEGCORE_DEVICE="cuda:0").returncode == 0
     expected = results(root)
-    with start(root, SEGCORE_DEVICE="cuda") as process:
+    with start(root, SEGCORE_DEVICE="cuda:0") as process:
         wait_for_step(process, root, 4)
         process.kill()
-    done = stage(root, SEGCORE_DEVICE="cuda")
+    done = stage(root, SEGCORE_DEVICE="cuda:0")
     assert started_at(done.stderr) >= 4
     assert results(root) == expected

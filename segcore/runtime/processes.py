@@ -1,0 +1,75 @@
+"""Which of the processes of one training this is, as torchrun says in the environment; one of one without torchrun."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from segcore.runtime.errors import Unanswered, UserError
+
+ENDED = 3  # exit code of a process that torchrun has ended because a different one failed
+PATIENCE = 5.0  # seconds in which torchrun ends the other processes, once one has failed
+
+
+def wanted() -> int:
+    """Return ``SEGCORE_PROCESSES``, the number of processes to train with on this machine; 1 if it is not set.
+
+    Raises:
+        UserError: if it is set to anything but a whole number of at least 1.
+    """
+    text = os.environ.get("SEGCORE_PROCESSES", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"SEGCORE_PROCESSES: a whole number of at least 1 was expected; it is {text!r}")
+    return int(text)
+
+
+def is_worker() -> bool:
+    """Return whether torchrun has started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def count() -> int:
+    """Return the number of processes, those on other machines included."""
+    return _from_torchrun("WORLD_SIZE", 1)
+
+
+def rank() -> int:
+    """Return the number of this process, counted from 0 through all machines."""
+    return _from_torchrun("RANK", 0)
+
+
+def local_count() -> int:
+    """Return the number of processes on this machine."""
+    return _from_torchrun("LOCAL_WORLD_SIZE", 1)
+
+
+def local_rank() -> int:
+    """Return the number of this process on this machine, counted from 0."""
+    return _from_torchrun("LOCAL_RANK", 0)
+
+
+def is_first() -> bool:
+    """Return whether this is the process that writes files and speaks to the user."""
+    return rank() == 0
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Let only one process say why a training failed: the others fail of the same, or because that one has.
+
+    An error of the first process is raised at once. Any other error waits first, so that torchrun can end its process
+    before it speaks; as does an error of the first process about the others.
+    """
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if isinstance(error, Unanswered) or not is_first():
+            try:
+                time.sleep(PATIENCE + min(rank(), 10) / 2)
+            except BaseException:  # Stopped
+                raise SystemExit(ENDED) from None
+        raise
+
+
+def _from_torchrun(name: str, default: int) -> int:
+    return int(os.environ[name]) if is_worker() else default  # other launchers set the same names, for other programs
