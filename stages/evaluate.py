@@ -1,8 +1,11 @@
 """Predict val and test, and score val."""
 
-from itertools import repeat
+from contextlib import nullcontext
+from datetime import timedelta
 
-from segcore.runtime import console, signals
+from segcore.parallel import launch
+from segcore.runtime import console, processes, signals
+from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict
 
 
@@ -25,24 +28,30 @@ def main() -> None:
     Parameters: section `evaluate` of params.yaml. What the network needs is
     recorded in the model file.
 
+    Several processes: with SEGCORE_PROCESSES=N this starts itself N times with
+    torchrun, and the processes take the batches in turn.
+
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
     the CPU quota of the container.
     """
+    if launch.start("stages.evaluate"):
+        return
     with signals.defer():  # an exception during torch's import can crash Python
-        from segcore.evaluate.calibration import Calibration
+        from segcore.evaluate.batches import Scorer, batches
         from segcore.files import scores as metrics
         from segcore.files.arrays import load_split
         from segcore.files.dataset import read_dataset
-        from segcore.files.images import NATIVE, PREDICTIONS, read_labels, write_labels
+        from segcore.files.images import PREDICTIONS
         from segcore.files.model import MODEL
         from segcore.files.params import load
-        from segcore.inference.predictor import Predictor, check_classes, confidence, to_native
-        from segcore.inference.protocol import Evaluation
-        from segcore.network import device
+        from segcore.inference.predictor import Predictor, check_classes
+        from segcore.network import device, gpus
+        from segcore.parallel import group
         from segcore.runtime.outputs import new_outputs
 
     flip = load("evaluate", EvaluateParams).flip
+    gpus.reserve(1)
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(MODEL, where)
@@ -50,37 +59,32 @@ def main() -> None:
         console.say(f"{where} has no {predictor.wanted}: computing in {predictor.precision}")
     dataset, classes = read_dataset(), predictor.classes
     check_classes(MODEL, classes, dataset)
-    plain, flipped = (Evaluation(classes, dataset.protocol) for _ in range(2))
-    calibration = Calibration()
     outputs = PREDICTIONS, metrics.SCORES, metrics.CONFUSION, metrics.COUNTS, metrics.CALIBRATION
+    if processes.count() != processes.local_count():
+        raise UserError("evaluate runs on one machine, as its processes write into one folder; use SEGCORE_PROCESSES")
+    group.join(where, answer=timedelta(minutes=10))  # for a batch of large frames
     with (
         device.explain_out_of_memory("use SEGCORE_DEVICE=cpu"),
-        new_outputs(*outputs) as [predictions, scores_file, confusion_file, counts_file, calibration_file],
+        new_outputs(*outputs) if processes.is_first() else nullcontext([]) as files,
     ):
-        rows, images = load_split("val")
-        mirror_images = predictor.scores(images, mirrored=True) if flip else repeat(None)
-        predicted = zip(rows, predictor.scores(images), mirror_images)  # noqa: B905 - repeat has no end
-        for row, scores, mirrored in console.progress(predicted, len(rows), "evaluate val"):
-            size = (row.height, row.width)
-            prediction = to_native(scores, size).cpu().numpy()
-            write_labels(predictions / row.frame.prediction, prediction)
-            truth = read_labels(NATIVE / row.frame.label, (row.width, row.height), len(classes))
-            plain.add(row.frame, truth, prediction)
-            calibration.add(truth, prediction, confidence(scores, size).cpu().numpy())
-            if mirrored is not None:
-                mean = scores.softmax(0) + mirrored.softmax(0)
-                flipped.add(row.frame, truth, to_native(mean, size).cpu().numpy())
-        rows, images = load_split("test")
-        predicted = zip(rows, predictor.scores(images), strict=True)
-        for row, scores in console.progress(predicted, len(rows), "evaluate test"):
-            prediction = to_native(scores, (row.height, row.width)).cpu().numpy()
-            write_labels(predictions / row.frame.prediction, prediction)
-        more = {"miou_flip": flipped.miou} if flip else {}
-        metrics.write_scores(scores_file, plain.scores(**more, ece=calibration.error))
-        metrics.write_confusion(confusion_file, plain.confusion, classes)
-        metrics.write_counts(counts_file, plain.frames, classes)
-        metrics.write_calibration(calibration_file, calibration.rows())
-    print(plain.summary())
+        predictions, *files = group.from_first(files)
+        scorer = Scorer(predictor, dataset, flip, predictions)
+        val, test = (load_split(split) for split in ("val", "test"))
+        total = scorer.nothing()
+        for frame in console.progress(group.in_turn(scorer.score, batches(*val)), len(val[0]), "evaluate val"):
+            total.merge(frame)
+        for _ in console.progress(group.in_turn(scorer.predict, batches(*test)), len(test[0]), "evaluate test"):
+            pass
+        if processes.is_first():
+            scores_file, confusion_file, counts_file, calibration_file = files
+            more = {"miou_flip": total.flipped.miou} if flip else {}
+            metrics.write_scores(scores_file, total.plain.scores(**more, ece=total.calibration.error))
+            metrics.write_confusion(confusion_file, total.plain.confusion, classes)
+            metrics.write_counts(counts_file, total.plain.frames, classes)
+            metrics.write_calibration(calibration_file, total.calibration.rows())
+    group.leave()
+    if processes.is_first():
+        print(total.plain.summary())
 
 
 if __name__ == "__main__":

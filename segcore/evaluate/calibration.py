@@ -25,6 +25,12 @@ class Calibration:
         self.right += np.bincount(bins, (truth == prediction)[valid], BINS)
         self.confidence += np.bincount(bins, believed, BINS)
 
+    def merge(self, other: "Calibration") -> None:
+        """Add the counts of other frames."""
+        self.pixels += other.pixels
+        self.right += other.right
+        self.confidence += other.confidence
+
     @property
     def error(self) -> float | None:
         """Expected calibration error, 4 decimals: the mean over pixels of |accuracy - confidence| of their bin."""

@@ -35,7 +35,8 @@ class Record(Strict):
     versions: dict[str, str]
     device: str
     precision: str
-    threads: int
+    threads: int  # of each process
+    processes: int = 1  # in the file only if there were several
 
 
 def save_weights(path: Path, state: "dict[str, Tensor]", record: dict[str, Any]) -> None:

@@ -42,6 +42,14 @@ class Evaluation:
             self.confusion += matrix
         self.frames.append((frame.drive, frame.name, class_counts(matrix)))
 
+    def merge(self, other: "Evaluation") -> None:
+        """Add the counts of other frames."""
+        self.native += other.native
+        if self._size is not None:
+            self.confusion += other.confusion
+        self.pixels += other.pixels
+        self.frames += other.frames
+
     @property
     def miou(self) -> float | None:
         """mIoU at the size of the protocol, with 4 decimals."""

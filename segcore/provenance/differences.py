@@ -13,7 +13,9 @@ from segcore.files.arrays import ARRAYS
 from segcore.network import device
 from segcore.repository.git import changed_since
 from segcore.repository.history import Inputs
+from segcore.runtime import processes
 from segcore.runtime.errors import UserError
+from segcore.runtime.threads import thread_count
 from segcore.runtime.typed import Strict
 from segcore.train.recipe import Recipe, TrainParams
 from segcore.train.record import VALIDATED_ON, data_and_machine, init_digest, md5
@@ -44,6 +46,8 @@ class Check(NamedTuple):
 def compare_record(record: dict[str, Any]) -> Iterator[Check]:
     """Compare the model's data, start, versions and machine with what train would record here."""
     here = record_here(record)
+    if processes.wanted() > 1:
+        record = {"processes": 1} | record  # which is recorded only if there were several
     for name, value in flatten(
         {key: value for key, value in record.items() if key not in {*DERIVED, "params"}}
     ).items():
@@ -65,6 +69,7 @@ def record_here(record: dict[str, Any]) -> dict[str, str]:
     wanted = recorded.get("params.train.precision", recorded.get("precision", "fp32"))
     here = data_and_machine(where, device.usable_precision(wanted, where), digest)
     here["device"] = no_device or here["device"]
+    here |= {"processes": processes.wanted(), "threads": thread_count(processes.wanted())}
     with suppress(UserError, OSError):  # a bad params.yaml has its own checks; its file may be missing
         here["init"] = init_digest(params.load("train", TrainParams).init)
     return flatten(here)

@@ -134,7 +134,7 @@ def print_commands(commit: Commit | None, locked: bool, checks: list[Check]) -> 
     Args:
         commit: the newest commit that brought the model in. Without one the commands start from the workspace.
         locked: whether dvc.lock here has the model.
-        checks: those of device and threads, which environment variables set.
+        checks: those of device, processes and threads, which environment variables set.
     """
     if commit is None and not locked:
         print("\nTo make it again")
@@ -156,8 +156,9 @@ def settings(checks: list[Check]) -> str:
     text = ""
     if "device" in differs and differs["device"].model.startswith("CPU") and "CPU" not in str(differs["device"].here):
         text += "SEGCORE_DEVICE=cpu "
-    if "threads" in differs:
-        text += f"SEGCORE_THREADS={shlex.quote(differs['threads'].model)} "
+    for name in ("processes", "threads"):
+        if name in differs:
+            text += f"SEGCORE_{name.upper()}={shlex.quote(differs[name].model)} "
     return text
 
 

@@ -38,7 +38,7 @@ class AugmentParams(Strict):
 
 
 class Draws(NamedTuple):
-    """The random values of a batch of B frames: ``theta`` B×2×3 for ``affine_grid``, ``factors`` 3×B for colours."""
+    """The random values of a batch of B frames: ``theta`` B×2×3 for ``affine_grid``, ``factors`` B×3 for colours."""
 
     theta: Tensor
     factors: Tensor
@@ -66,7 +66,7 @@ def draw(params: AugmentParams, mirrored: np.ndarray, size: tuple[int, int], rng
     theta[:, 1, 2] = centre[1] - shift_y * zoom
     spread = np.array([[params.brightness], [params.contrast], [params.saturation]])
     factors = rng.uniform(1 - spread, 1 + spread, (3, frames)).astype(np.float32)
-    return Draws(torch.from_numpy(theta), torch.from_numpy(factors))
+    return Draws(torch.from_numpy(theta), torch.from_numpy(np.ascontiguousarray(factors.T)))
 
 
 def apply(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ def apply(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]
 
 def _jitter(images: Tensor, factors: Tensor) -> Tensor:
     """Scale the brightness, then the contrast about the mean grey, then the saturation about each pixel's grey."""
-    brightness, contrast, saturation = factors[:, :, None, None, None]
+    brightness, contrast, saturation = factors.T[:, :, None, None, None]
     images = (images * brightness).clamp_(0, 1)
     mean = _grey(images).mean(dim=(2, 3), keepdim=True)
     images = (mean + (images - mean) * contrast).clamp_(0, 1)

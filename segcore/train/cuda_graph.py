@@ -9,10 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from segcore.runtime import processes
+
 
 def can_record(device: torch.device) -> bool:
-    """Return whether the kernels of ``device`` can be recorded."""
-    return device.type == "cuda"
+    """Return whether the kernels of ``device`` can be recorded. With several processes this is untested."""
+    return device.type == "cuda" and processes.count() == 1
 
 
 class Recording:
@@ -32,7 +34,8 @@ class Recording:
             for _ in range(3):
                 function(*self._inputs)
         torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(self._graph):  # runs nothing
+        # Runs nothing. Other threads may go on using CUDA, such as the one that reads ahead.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = function(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:

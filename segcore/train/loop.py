@@ -4,6 +4,9 @@ Every random choice is a function of (seed, step): the order of the frames, what
 drops; whether a frame is mirrored, of (seed, epoch, frame). With deterministic kernels the result is a function of
 parameters, data and code on one kind of hardware, and a run that goes on from the state after any step ends with the
 same weights as one that was never stopped.
+
+Several processes may share each batch, by :mod:`segcore.parallel.group`. Each draws the random numbers of the whole
+batch, computes its part of the frames, and takes the same step, because sums are exchanged.
 """
 
 import math
@@ -21,10 +24,12 @@ from segcore.network.device import usable_precision
 from segcore.network.erfnet import ERFNet
 from segcore.network.iou import class_counts, mean_iou
 from segcore.network.tensors import FrameStore, Normalise, to_float, upload
+from segcore.parallel import group
 from segcore.runtime.errors import UserError
 from segcore.train import augment
 from segcore.train.cuda_graph import Recording, can_record
 from segcore.train.curves import Epoch
+from segcore.train.global_batch import check_replicas, share_batches
 from segcore.train.loss import class_weights, cross_entropy
 from segcore.train.optimizer import make_optimizers
 from segcore.train.pretrained import initialise
@@ -33,6 +38,7 @@ from segcore.train.schedule import learning_rate
 
 ORDER, AUGMENTATION, DROPOUT, MIRRORED = range(4)  # streams of random numbers
 VALIDATION_BATCH = 8
+TINY = torch.finfo(torch.float32).tiny
 REMEDY = "choose a smaller train.lr, or train.precision=fp32"
 
 
@@ -55,9 +61,7 @@ class Step(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """One batch was validated, of this many frames."""
-
-    frames: int
+    """A batch of each process was validated."""
 
 
 Event = Step | Validated | Epoch
@@ -74,7 +78,8 @@ class Training:
         """Set up network, optimizer and loss.
 
         Raises:
-            UserError: if there are fewer train frames than one batch takes, or ``train.init`` cannot be used.
+            UserError: if there are fewer train frames than one batch takes, several processes cannot share a batch, or
+                ``train.init`` cannot be used.
         """
         params = recipe.train
         self.recipe, self.params, self.data, self.device = recipe, params, data, device
@@ -90,6 +95,7 @@ class Training:
         self.notes = initialise(self.model, params.init, data.classes)
         if self.precision != params.precision:
             self.notes.append(f"{device} has no {params.precision}: computing in {self.precision}")
+        share_batches(self.model, params.batch_size)
 
         self.lr = torch.zeros((), device=device)  # set by each step
         self.optimizers = make_optimizers(params.optimizer, self.model, self.lr, params.weight_decay)
@@ -107,10 +113,11 @@ class Training:
     def events(self) -> Iterator[Event]:
         """Train from the current step, and yield an event after each step, each validated batch and each epoch.
 
-        At these moments :meth:`state` is complete, and the iteration may be abandoned.
+        At these moments :meth:`state` is complete, and the iteration may be abandoned. Several processes yield the same
+        events, so that the caller can exchange something after each.
 
         Raises:
-            UserError: if a loss or a weight is not finite.
+            UserError: if a loss or a weight is not finite, or the weights of several processes differ.
         """
         for number in range(len(self.curves) + 1, self.params.epochs + 1):
             yield from self._train_one_epoch(number)
@@ -119,6 +126,7 @@ class Training:
             miou = (yield from self._validate()) if is_validated else None
             lr = learning_rate(self.params, number * self.steps_per_epoch - 1, self.steps)
             self.curves.append(Epoch(number, loss, lr, miou))
+            check_replicas(self.model)
             yield self.curves[-1]
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
             raise UserError(f"the last step made weights that are not finite: {REMEDY}")  # no later loss would show it
@@ -126,20 +134,27 @@ class Training:
     def _train_one_epoch(self, number: int) -> Iterator[Step]:
         self.model.train()
         order = self._random(ORDER, number).permutation(len(self.data.train))
-        first = (number - 1) * self.steps_per_epoch
-        for i in range(self.step - first, self.steps_per_epoch):
-            index = torch.from_numpy(order[i * self.params.batch_size :][: self.params.batch_size])
-            self._losses[i] = self.train_step(index)
+        first_step = (number - 1) * self.steps_per_epoch
+        done = self.step - first_step  # in this epoch, by a run that was interrupted
+        batches = torch.from_numpy(order).split(self.params.batch_size)[done : self.steps_per_epoch]
+        for index, frames in zip(batches, self.data.train.batches(map(group.part, batches)), strict=True):
+            self._losses[self.step - first_step] = self.train_step(index, frames)
             self.step += 1
             yield Step(len(index))
 
-    def train_step(self, index: Tensor) -> Tensor:
-        """Do step :attr:`step` on the train frames ``index`` and return its loss, without waiting for the device."""
+    def train_step(self, index: Tensor, frames: tuple[Tensor, ...] | None = None) -> Tensor:
+        """Do step :attr:`step` on a batch and return its loss, without waiting for the device.
+
+        Args:
+            index: the numbers of the frames of the whole batch.
+            frames: the images and labels of this process's part of it; read here if not given.
+        """
         step = self.step
         mirrored = self._mirrored_first[index.numpy()] ^ (step // self.steps_per_epoch % 2 == 1)
         drawn = augment.draw(self.recipe.augment, mirrored, self.data.train.size, self._random(AUGMENTATION, step))
         lr = torch.tensor(learning_rate(self.params, step, self.steps))
-        inputs = *self.data.train.batch(index), *(upload(values, self.device) for values in (*drawn, lr))
+        drawn = (upload(values, self.device) for values in (group.part(drawn.theta), group.part(drawn.factors), lr))
+        inputs = *(frames or self.data.train.batch(group.part(index))), *drawn
         if self._recording is None and self._recordable:
             self._recording = self._record(inputs)
         torch.manual_seed(int(self._random(DROPOUT, step).integers(2**63)))
@@ -155,12 +170,15 @@ class Training:
         """Take one step on normalised frames B×3×H×W and their labels B×H×W; return the loss."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             scores = self.model(images)
-        loss = cross_entropy(scores, labels, self.weights)
+        total, weight = cross_entropy(scores, labels, self.weights)
+        weight = group.add(weight).clamp_min(TINY)
+        loss = total / weight  # of several processes, the part of the mean that comes from the frames of this one
         self.model.zero_grad()
         loss.backward()
+        group.add_gradients(self.model)
         for optimizer in self.optimizers:
             optimizer.step()
-        return loss.detach()
+        return group.add(loss.detach())
 
     def _record(self, inputs: tuple[Tensor, ...]) -> Recording:
         """Record the kernels of a step, and restore the state of the run."""
@@ -192,18 +210,25 @@ class Training:
 
     def _validate(self) -> Generator[Validated, None, float | None]:
         """Return mIoU of :attr:`model` over the validation frames, at input size; ``None`` if no pixel counts."""
-        model, classes = self.model.eval(), len(self.data.classes)
+        self.model.eval()
+        classes = len(self.data.classes)
         total = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
-        for images, labels in self.data.val.batches(VALIDATION_BATCH):
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-            ):
-                scores = model(self.normalise(to_float(images)))
-                total += confusion_matrix(labels, scores.argmax(1), classes)
-            yield Validated(len(images))
+        batches = torch.arange(len(self.data.val)).split(VALIDATION_BATCH)
+        for frames in group.rounds(batches, self.data.val.batches):
+            if frames is not None:
+                total += self._confusion(*frames)
+            yield Validated()
+        group.add(total)
         miou = float(mean_iou(class_counts(total.cpu().numpy())))
         return None if math.isnan(miou) else miou
+
+    def _confusion(self, images: Tensor, labels: Tensor) -> Tensor:
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+        ):
+            scores = self.model(self.normalise(to_float(images)))
+        return confusion_matrix(labels, scores.argmax(1), len(self.data.classes))
 
     def _random(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.params.seed, stream, number])
@@ -219,6 +244,11 @@ class Training:
             value.copy_(tensors[name])
         self.step = about["step"]
         self.curves = [Epoch(**epoch) for epoch in about["curves"]]
+
+    def synchronise(self) -> None:
+        """Copy the state of the first process to all others."""
+        group.copy_from_first(tensor for _, tensor in self._tensors())
+        self.step, self.curves = group.from_first((self.step, self.curves))
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor that a step changes. They keep their addresses, as a CUDA graph requires."""

@@ -16,13 +16,13 @@ def class_weights(kind: str, share: list[float]) -> Tensor:
     return torch.ones_like(shares) if kind == "none" else 1 / torch.log(1.1 + shares)
 
 
-def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean cross-entropy of scores B×C×H×W over the pixels of labels B×H×W that are not void.
+def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss of scores B×C×H×W over the pixels of labels B×H×W that are not void, as a sum and its weight.
 
-    It is computed in fp32. It is zero when all pixels are void.
+    The sum is that of the pixels' cross-entropies, each times the weight of its class; the weight is the sum of these
+    weights. Their ratio is the mean. Both are in the type of ``weights``, fp32, and zero if all pixels are void.
     """
     target = labels.long()
     # Reduced here, because torch's own reduction in two dimensions is not deterministic on CUDA.
-    losses = F.cross_entropy(scores.float(), target, weights, ignore_index=VOID, reduction="none")
-    weight = F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()
-    return losses.sum() / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+    losses = F.cross_entropy(scores.to(weights.dtype), target, weights, ignore_index=VOID, reduction="none")
+    return losses.sum(), F.pad(weights, (0, VOID + 1 - len(weights)))[target].sum()

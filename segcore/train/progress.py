@@ -66,11 +66,11 @@ class Report:
         return said if epoch.val_miou is None else f"{said}  val mIoU {epoch.val_miou:.4f}"
 
 
-def cpu_warning(run: Training) -> str:
-    """Return a line that says that ``run`` trains on the CPU, and how long its other steps will take."""
+def cpu_warning(run: Training, seconds: float) -> str:
+    """Return a line that says that ``run`` trains on the CPU, and how long it will take with ``seconds`` per step."""
     return (
         f"training on the CPU ({device.processor()}, {thread_count()} threads, {run.precision}): about "
-        f"{hours((run.steps - run.step) * run.time_step())} for {run.steps - run.step} steps"
+        f"{hours((run.steps - run.step) * seconds)} for {run.steps - run.step} steps"
     )
 
 

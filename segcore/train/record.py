@@ -10,6 +10,7 @@ import torch
 
 from segcore.files.arrays import ARRAYS, STATS
 from segcore.network import device
+from segcore.runtime.processes import count
 from segcore.runtime.threads import thread_count
 from segcore.train.loop import Training
 from segcore.train.pretrained import is_random
@@ -54,4 +55,5 @@ def data_and_machine(where: torch.device, precision: str, digest: Callable[[Path
         "device": device.name(where),
         "precision": precision,
         "threads": thread_count(),
+        **({"processes": count()} if count() > 1 else {}),
     }

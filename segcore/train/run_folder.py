@@ -53,7 +53,11 @@ def run_inputs(about: dict[str, Any], script: Path) -> Inputs:
         "code": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in code.items()},
         "python": platform.python_version(),
         "processor": device.processor(),
-        "settings": {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)},
+        "settings": {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(SETTINGS) and not name.endswith("_LOG_LEVEL")
+        },
     }
 
 
@@ -133,6 +137,21 @@ def describe_similar(checkpoints: Checkpoints) -> Iterator[str]:
                     f"{folder}: checkpoints of the same parameters and data are not used, because that run "
                     f"differs in {', '.join(names[:SHOWN])}{more}"
                 )
+
+
+def check_same(processes: list[Inputs]) -> None:
+    """Check that all processes of a training have the same parameters, data, code and libraries.
+
+    Raises:
+        UserError: if not, as on a machine with a different copy of the data or of the repository.
+    """
+    for rank, inputs in enumerate(processes):
+        names = [name for part in ("about", "code") for name in _differences(processes[0][part], inputs[part])]
+        if names:
+            raise UserError(
+                f"process {rank} differs from process 0 in {', '.join(names[:SHOWN])}: all need the same parameters, "
+                "data, code, libraries, kind of device and number of threads (SEGCORE_THREADS)"
+            )
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:

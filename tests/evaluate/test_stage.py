@@ -261,3 +261,28 @@ def test_the_pixels_of_idd_lites_validation_split():
     assert result.summary() == "ground truth of val: 14,815,509 valid and 3,051 void pixels"
     assert result.native[0].sum() == 4_709_943
     assert set(result.scores().iou.values()) == {1.0}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_processes_write_the_same_bytes(workspace, count):
+    frames = 20  # three batches
+    folder = workspace / "data/arrays"
+    rows = arrays.read_rows("val", folder) + arrays.read_rows("test", folder)
+    rng = np.random.default_rng(3)
+    for number in range(3, frames):
+        frame = Frame("val", str(number), f"{number:06}")
+        rows.insert(number, arrays.Row(frame, 45, 64))
+        path = workspace / "data/native" / frame.label
+        path.parent.mkdir(parents=True)
+        Image.fromarray(random_pair(rng, 45, 64)[0]).save(path)
+    np.save(folder / "val_images.npy", rng.integers(0, 256, (frames, *SIZE, 3), dtype=np.uint8))
+    arrays.write_rows(folder / "frames.csv", rows)
+    set_flip(workspace, True)
+    results = []
+    for number in (1, count):
+        done = run_stage(
+            "evaluate", workspace, SEGCORE_PROCESSES=str(number), SEGCORE_THREADS="1", SEGCORE_DEVICE="cpu"
+        )
+        assert done.returncode == 0, done.stderr
+        results.append((done.stdout, contents(workspace)))
+    assert results[0] == results[1]

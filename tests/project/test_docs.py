@@ -15,6 +15,7 @@ PAGES = (
     "docs/glossary.md",
     "docs/results.md",
     "docs/after-a-crash.md",
+    "docs/cluster.md",
     "docs/export.md",
     "docs/predict.md",
     "docs/release.md",

@@ -162,6 +162,19 @@ def test_the_commands_set_device_and_threads_where_they_differ(project, ask, mon
     assert ask().commands[-1] == "SEGCORE_THREADS=1 dvc repro train"
 
 
+def test_the_number_of_processes_is_compared(project, ask, monkeypatch):
+    project.lock(project.make_model(processes=2))
+    answer = ask()
+    assert answer.not_same == {"processes": "1"}
+    assert answer.commands[-1] == "SEGCORE_PROCESSES=2 dvc repro train"
+    monkeypatch.setenv("SEGCORE_PROCESSES", "2")
+    assert ask().not_same == {}
+    project.lock(project.make_model())
+    answer = ask()
+    assert answer.not_same == {"processes": "2"}
+    assert answer.commands[-1] == "SEGCORE_PROCESSES=1 dvc repro train"
+
+
 def test_without_a_device_that_train_would_take_the_reason_stands_in_its_place(project, ask, monkeypatch):
     project.commit_lock(project.md5)
     monkeypatch.setenv("SEGCORE_DEVICE", "cuda:99")

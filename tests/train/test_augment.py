@@ -99,7 +99,7 @@ def test_frame_and_labels_move_together(batch):
 def test_brightness_contrast_and_saturation_are_those_of_torchvision(batch):
     from torchvision.transforms.v2 import functional as reference
 
-    drawn = Draws(torch.eye(2, 3).expand(6, 2, 3), torch.tensor([[0.8], [1.2], [0.5]]).expand(3, 6))
+    drawn = Draws(torch.eye(2, 3).expand(6, 2, 3), torch.tensor([0.8, 1.2, 0.5]).expand(6, 3))
     images, _ = augment.apply(batch[0], batch[1], drawn)
     expected = reference.adjust_brightness(batch[0], 0.8)
     expected = reference.adjust_saturation(reference.adjust_contrast(expected, 1.2), 0.5)
@@ -109,7 +109,7 @@ def test_brightness_contrast_and_saturation_are_those_of_torchvision(batch):
 @pytest.mark.parametrize("colour", ["brightness", "contrast", "saturation"])
 def test_each_colour_is_drawn_from_its_own_range(colour):
     asked, frames = params(**{colour: 0.4}), np.zeros(1000, dtype=bool)
-    factors = augment.draw(asked, frames, (16, 32), np.random.default_rng(1)).factors
+    factors = augment.draw(asked, frames, (16, 32), np.random.default_rng(1)).factors.T
     drawn = dict(zip(["brightness", "contrast", "saturation"], factors, strict=True))
     own = drawn.pop(colour)
     assert 0.6 <= own.min() < 0.62

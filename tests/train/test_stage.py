@@ -100,7 +100,7 @@ def curves_seen(workspace, monkeypatch):
         seen.append(CURVES.read_text() if CURVES.exists() else None)
         if len(seen) == 2:
             raise UserError("a mistake")
-        yield loop.Validated(2)
+        yield loop.Validated()
 
     monkeypatch.setattr(loop.Training, "_validate", validate)
     return seen
