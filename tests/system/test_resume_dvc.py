@@ -1,6 +1,7 @@
 """Training under DVC that is killed and started again: it goes on from its checkpoint and ends with the same bytes.
 
-``SOAK_ROUNDS=20 pytest tests/system/test_resume_dvc.py -m system`` kills it at random moments in 3 × 20 runs.
+``SOAK_ROUNDS=20 pytest tests/system/test_resume_dvc.py -m system`` kills it at random moments in 4 × 20 runs,
+20 of them in two processes.
 """
 
 import os
@@ -21,12 +22,22 @@ from tests.support.workspace import Workspace
 
 EPOCHS, STEPS = 8, 24
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
+# Parts of command lines: DVC; the processes that torchrun started; with torchrun; everything.
+PROGRAMS = (b"repro", b"-u\0-m\0stages.train", b"stages.train", b"")
 SETTING = f"--set-param=train.epochs={EPOCHS}"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(finished, tmp_path_factory):
     workspace = finished.copy(tmp_path_factory.mktemp("undisturbed") / "workspace")
+    workspace.dvc("exp", "run", SETTING)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pair(finished, tmp_path_factory):
+    workspace = finished.copy(tmp_path_factory.mktemp("undisturbed_pair") / "workspace")
+    workspace.environment["SEGCORE_PROCESSES"] = "2"
     workspace.dvc("exp", "run", SETTING)
     return workspace
 
@@ -108,6 +119,20 @@ def test_killed_again_and_again_at_random_steps(interrupted, undisturbed, progra
     assert started_at(run(interrupted, "dvc", "repro")) == step
     assert interrupted.outputs() == undisturbed.outputs()
     assert interrupted.lock() == undisturbed.lock()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_two_processes_killed_again_and_again_at_random_steps(interrupted, undisturbed_pair, number):
+    rng = random.Random(f"pair {number}")
+    program = PROGRAMS[number % len(PROGRAMS)]
+    interrupted.environment["SEGCORE_PROCESSES"] = "2"
+    interrupted.set_parameter("train.epochs", EPOCHS)
+    step = 0
+    for _ in range(rng.randint(1, 3)):
+        step = run_and_kill(interrupted, "dvc", "repro", beyond=rng.randint(step, step + 5), program=program)
+    assert started_at(run(interrupted, "dvc", "repro")) == step
+    assert interrupted.outputs() == undisturbed_pair.outputs()
 
 
 def test_killed_in_a_temporary_folder(interrupted, undisturbed):

@@ -277,3 +277,12 @@ def test_the_inputs_differ_for_a_different_run_or_machine(monkeypatch):
     monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     found.append(inputs(1))
     assert len(set(found)) == 5
+
+
+@pytest.mark.parametrize(("part", "name"), [("about", "md5"), ("code", "segcore.train.loop")])
+def test_processes_with_different_parameters_data_or_code_do_not_train_together(part, name):
+    first = {"about": {"md5": "a"}, "code": {"segcore.train.loop": "a"}, "processor": "one"}
+    other = first | {part: {name: "b"}, "processor": "two"}
+    run_folder.check_same([first, first | {"processor": "two"}])
+    with pytest.raises(UserError, match=f"process 2 differs from process 0 in {name} "):
+        run_folder.check_same([first, first, other])
