@@ -76,7 +76,8 @@ def operations(run: Training) -> float:
     """Return how many 10⁹ operations training takes per frame, counted in a step."""
     images, labels = run.data.train.batch(torch.arange(1))
     with FlopCounterMode(display=False) as counter:
-        cross_entropy(run.model(run.normalise(to_float(images))), labels, run.weights).backward()
+        total, weight = cross_entropy(run.model(run.normalise(to_float(images))), labels, run.weights)
+        (total / weight).backward()
     return counter.get_total_flops() / 1e9
 
 

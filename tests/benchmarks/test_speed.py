@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import article, kernels, limits, report, throughput, tricks
+from benchmarks import article, kernels, limits, report, scaling, streaming, throughput, tricks
 from benchmarks.rates import by_turns, ratio
 from segcore.dataset.classes import VOID
 from segcore.network import device, tensors
 from segcore.train import loop
+from tests.support.running import ROOT
 from tests.support.tiny_training import CPU, make, write_inputs
 
 pytestmark = pytest.mark.slow
@@ -121,7 +122,7 @@ def in_this_process(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "SIZES", (16, 32))
     monkeypatch.setattr(tricks, "BATCH_SIZES", (2, 4))
     restore_modules(monkeypatch)
-    for module in (throughput, limits, tricks):
+    for module in (throughput, limits, tricks, streaming):
         monkeypatch.setattr(module, "by_turns", lambda makers, _: {name: [make()()] for name, make in makers.items()})
 
 
@@ -130,6 +131,23 @@ def test_a_benchmark_measures_each_work_and_publishes_the_rates(in_this_process,
     module.main(rounds=1, frames=8)
     rows = json.loads((tmp_path / f"results/{module.__name__.split('.')[1]}.json").read_text())["rows"]
     assert len(rows) >= 2
+
+
+def test_training_on_arrays_larger_than_memory(in_this_process, tmp_path):
+    streaming.main(gigabytes=0.01, rounds=1, frames=8)
+    found = json.loads((tmp_path / "results/streaming.json").read_text())
+    assert [row["frames"] for row in found["rows"]] == ["in memory", "read ahead", "read between steps"]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "params.yaml", "results"}
+
+
+def test_training_in_several_processes(in_this_process, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("SEGCORE_THREADS", "2")
+    monkeypatch.setattr(scaling, "BATCH_SIZES", (4,))
+    scaling.main(rounds=1, frames=8)
+    rows = json.loads((tmp_path / "results/scaling.json").read_text())["rows"]
+    assert [(row["processes"], row["threads of each"]) for row in rows] == [(1, 2), (2, 1)]
+    assert all(row["frames/s"] > 0 for row in rows)
 
 
 def test_the_kernels_of_a_step(in_this_process, tmp_path):
