@@ -2,11 +2,12 @@
 
 Writes arrays of 4 GB to a temporary folder, and trains on random frames of them with the recipe of params.yaml, in
 turns: on 100 frames in memory; on the arrays, read ahead in a thread, as train does; and on the arrays, each batch read
-when its step begins. It needs data/arrays/stats.json (run ``dvc repro preprocess`` first), and a limit on memory, for
+when its step begins. It needs data/arrays (run ``dvc repro preprocess`` first), and a limit on memory, for
 example by ``systemd-run --scope -p MemoryMax=3G``; ``limit, GiB`` in the result is what the cgroup allows.
 """
 
 import dataclasses
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,8 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
     frames: Annotated[int, typer.Option(min=4, help="Frames that each trains on in a round.")] = 48,
 ) -> None:
-    """Measure."""
+    """Measure, on the CPU: on a GPU the arrays would fit."""
+    os.environ["SEGCORE_DEVICE"] = "cpu"
     with tempfile.TemporaryDirectory(dir=".") as folder:
         write(Path(folder), int(gigabytes * 1e9 / (4 * SIZE[0] * SIZE[1])))
         kinds = ("in memory", "read ahead", "read between steps")

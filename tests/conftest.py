@@ -14,6 +14,8 @@ from tests.support.workspace import Trace, Workspace
 # Tests run side by side, each on one core; several threads of torch would only wait for one another.
 os.environ.setdefault("SEGCORE_THREADS", "1")
 os.environ.pop("SEGCORE_PROCESSES", None)
+if torch.cuda.is_available():  # stages would wait for one another's GPU; tests of CUDA name the device
+    os.environ.setdefault("SEGCORE_DEVICE", "cpu")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also where a test imports onnxruntime by itself
 torch.set_num_threads(1)
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -49,14 +50,14 @@ class Training:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start():
     started = []
 
     def start(count):
         started.append(Training(start.gpus, count))
         return started[-1]
 
-    start.gpus = f"GPU {tmp_path}"  # of this test alone, on this machine
+    start.gpus = f"GPU {uuid.uuid4()}"  # of this test alone, on this machine
     yield start
     for training in started:
         training.process.kill()
@@ -89,7 +90,7 @@ def test_one_that_waits_stops_when_its_parent_has_ended(monkeypatch):
     monkeypatch.setattr(gpus, "visible", lambda: ["GPU-a"])
     monkeypatch.setattr(gpus, "_take", lambda *_: [])
     monkeypatch.setattr(gpus, "PAUSE", 0.01)
-    monkeypatch.setattr(gpus.signals, "PARENT", 1)
+    monkeypatch.setattr(gpus.signals, "PARENT", -1)
     monkeypatch.setenv("DVC_ROOT", "here")
     monkeypatch.delenv("SEGCORE_DEVICE", raising=False)
     with pytest.raises(gpus.signals.Stopped):
