@@ -111,27 +111,26 @@ def test_killed_in_the_workspace(interrupted, undisturbed, command):
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("program", [b"", b"stages.train", b"repro"], ids=["all", "trainer", "dvc"])
 def test_killed_again_and_again_at_random_steps(interrupted, undisturbed, program, number):
-    rng = random.Random(f"{program} {number}")
-    interrupted.set_parameter("train.epochs", EPOCHS)
-    step = 0
-    for _ in range(rng.randint(1, 3)):
-        step = run_and_kill(interrupted, "dvc", "repro", beyond=rng.randint(step, step + 5), program=program)
-    assert started_at(run(interrupted, "dvc", "repro")) == step
+    kill_again_and_again(interrupted, random.Random(f"{program} {number}"), program, most=3)
     assert interrupted.outputs() == undisturbed.outputs()
     assert interrupted.lock() == undisturbed.lock()
+
+
+def kill_again_and_again(workspace: Workspace, rng: random.Random, program: bytes, most: int) -> None:
+    """Kill ``program`` up to ``most`` times at random steps; then let it go on from the last checkpoint to the end."""
+    workspace.set_parameter("train.epochs", EPOCHS)
+    step = 0
+    for _ in range(rng.randint(1, most)):
+        step = run_and_kill(workspace, "dvc", "repro", beyond=rng.randint(step, step + 5), program=program)
+    assert started_at(run(workspace, "dvc", "repro")) == step
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_two_processes_killed_again_and_again_at_random_steps(interrupted, undisturbed_pair, number):
-    rng = random.Random(f"pair {number}")
-    program = PROGRAMS[number % len(PROGRAMS)]
     interrupted.environment["SEGCORE_PROCESSES"] = "2"
-    interrupted.set_parameter("train.epochs", EPOCHS)
-    step = 0
-    for _ in range(rng.randint(1, 2)):
-        step = run_and_kill(interrupted, "dvc", "repro", beyond=rng.randint(step, step + 5), program=program)
-    assert started_at(run(interrupted, "dvc", "repro")) == step
+    program = PROGRAMS[number % len(PROGRAMS)]
+    kill_again_and_again(interrupted, random.Random(f"pair {number}"), program, most=2)
     assert interrupted.outputs() == undisturbed_pair.outputs()
 
 

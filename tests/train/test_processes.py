@@ -20,7 +20,11 @@ TRAININGS = [("float64", 2), *(pytest.param(*training, marks=pytest.mark.system)
 
 @dataclass
 class Seen:
-    """What the processes of a training saw, their parts of each batch put together, and what the first one computed."""
+    """What the processes of one training saw and computed.
+
+    ``images``, ``labels`` and ``dropped`` are whole batches, put together from the parts of the processes;
+    ``first`` and ``others`` are what each process wrote; see :mod:`tests.support.shared_training`.
+    """
 
     images: list[torch.Tensor]
     labels: list[torch.Tensor]
