@@ -41,7 +41,7 @@ def main() -> None:
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
     SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
-    the CPU quota of the container;
+    the CPU quota of the container; SEGCORE_PROCESSES=N, processes; if unset, 1;
     SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
     longer, so that they take at most 1 % of the time.
     """

@@ -53,11 +53,18 @@ class OnnxRecord(Strict):
 class ExportScores(Strict):
     """Content of export.json: scores with 4 decimals, ``None`` if no class occurs."""
 
-    miou: float | None  # of the exported model, by the same protocol as evaluate
-    miou_change: float | None  # minus the mIoU, in fp32, of the model that it was made from
-    pixels_changed: float = Field(ge=0, le=1)  # share of pixels at native size whose class differs from that model's
-    parameters: int  # learnt
-    multiply_adds: int  # of one frame at the network's input size
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    miou: float | None
+    """mIoU of the exported model, by the protocol of evaluate.json."""
+    miou_change: float | None
+    """This mIoU minus that of the model it was made from, in fp32."""
+    pixels_changed: float = Field(ge=0, le=1)
+    """Share of the pixels, at native size, whose class differs between the two."""
+    parameters: int
+    """Numbers that were learnt."""
+    multiply_adds: int
+    """Multiplications and additions for one frame at the network's input size."""
 
 
 class OnnxModel:

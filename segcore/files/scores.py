@@ -14,7 +14,7 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, read_json
@@ -32,12 +32,20 @@ COLUMNS = [*FRAME, "class", *PIXELS]
 class Scores(Strict):
     """evaluate.json: 4 decimals; ``None`` for a class that occurs nowhere, which the means leave out."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     miou: float | None
+    """mIoU by the protocol of the data set's organisers; for IDD-Lite, at 256×128."""
     miou_native: float | None
+    """mIoU at native size."""
     pixel_accuracy: float | None
+    """Share of the pixels that are right."""
     iou: dict[str, float | None]
+    """IoU of each class."""
     miou_flip: float | None = None
-    ece: float | None = None  # expected calibration error of the confidence at native size
+    """mIoU of predictions averaged over each frame and its mirror image; with `evaluate.flip`."""
+    ece: float | None = None
+    """Expected calibration error at native size: the mean difference between confidence and accuracy."""
 
 
 ClassName = Annotated[str, Field(min_length=1)]

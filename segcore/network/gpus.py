@@ -1,5 +1,6 @@
 """Reserve GPUs, so that several stages that run at the same time each have their own."""
 
+import errno
 import os
 import random
 import socket
@@ -36,6 +37,19 @@ def reserve(count: int) -> None:
         return
     if len(gpus) < count:
         raise UserError(f"SEGCORE_PROCESSES={count}: each process needs a GPU of its own, and torch sees {len(gpus)}")
+    try:
+        taken = _wait(gpus, count)
+    except OSError as error:
+        say(f"GPUs cannot be reserved here ({error.strerror or error}): start only one run at a time")
+        return
+    if count == 1:
+        os.environ["SEGCORE_DEVICE"] = f"cuda:{gpus.index(taken[0])}"
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+
+
+def _wait(gpus: list[str], count: int) -> list[str]:
+    """Take ``count`` GPUs as soon as so many are free, and return them."""
     taken = _take(gpus, count)
     if not taken:
         advice = "; SEGCORE_DEVICE=cuda:N takes one that is reserved" if count == 1 else ""
@@ -45,10 +59,7 @@ def reserve(count: int) -> None:
         if stop := signals.stop_requested([]):
             raise signals.Stopped(stop)
         taken = _take(gpus, count)
-    if count == 1:
-        os.environ["SEGCORE_DEVICE"] = f"cuda:{gpus.index(taken[0])}"
-    else:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+    return taken
 
 
 def visible() -> list[str]:
@@ -72,8 +83,10 @@ def _take(gpus: list[str], count: int) -> list[str]:
         name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             name.bind(f"\0segcore {gpu}")
-        except OSError:
+        except OSError as error:
             name.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
             continue
         taken[gpu] = name
         if len(taken) == count:

@@ -1,4 +1,4 @@
-"""What the processes of one training exchange. With one process, all of this does nothing.
+"""Exchange tensors and values between the processes of one stage. With one process, nothing is exchanged.
 
 All processes call these functions in the same order. An exchange waits until every process has reached it.
 """
@@ -135,6 +135,9 @@ def stop_requested(arrived: list[Signals]) -> int:
     if processes.count() > 1:
         with _answered():
             dist.all_reduce(highest := torch.tensor(number), dist.ReduceOp.MAX)  # on the CPU
+            if highest and _on_gpus is not None:  # before one of them ends, the GPUs finish what they exchange
+                torch.cuda.synchronize()
+                dist.all_reduce(torch.zeros(1))
         return int(highest)
     return number
 

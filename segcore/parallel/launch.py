@@ -37,10 +37,10 @@ def start(stage: str) -> bool:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     gpus.reserve(count)
     heeded = ",".join(number.name for number in signals.heeded())
-    arguments = ["--standalone", f"--nproc-per-node={count}", f"--signals-to-handle={heeded}", "-m", stage]
+    options = ["--standalone", f"--nproc-per-node={count}", f"--signals-to-handle={heeded}", f"--log-dir={os.devnull}"]
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
-        torchrun.run(torchrun.parse_args(arguments))
+        torchrun.run(torchrun.parse_args([*options, "-m", stage]))
     except SignalException as stopped:
         raise signals.Stopped(stopped.sigval) from None
     except ChildFailedError as error:
@@ -61,5 +61,5 @@ def start(stage: str) -> bool:
 
 def _stop_with_parent() -> None:
     while not signals.parent_has_ended():
-        time.sleep(1)
+        time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGTERM)

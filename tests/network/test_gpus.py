@@ -104,6 +104,14 @@ def test_more_than_there_are(monkeypatch):
         gpus.reserve(2)
 
 
+def test_where_nothing_can_be_reserved_the_run_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(gpus, "visible", lambda: ["GPU-" + "a" * 200])  # longer than the name of a socket may be
+    monkeypatch.delenv("SEGCORE_DEVICE", raising=False)
+    gpus.reserve(1)
+    assert "GPUs cannot be reserved here" in capsys.readouterr().err
+    assert "SEGCORE_DEVICE" not in os.environ
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 def test_a_device_that_is_named_is_not_reserved(monkeypatch, device):
     monkeypatch.setattr(gpus, "visible", lambda: pytest.fail("asked"))
