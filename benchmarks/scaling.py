@@ -24,7 +24,7 @@ from segcore.parallel import group
 from segcore.runtime import processes
 from segcore.runtime.threads import thread_count
 
-BATCH_SIZES = (8, 32)
+BATCH_SIZES = (8, 16)
 
 
 def main(

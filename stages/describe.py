@@ -13,8 +13,11 @@ def main() -> None:
     Reads: data/arrays, but not stats.json, and data/raw/dataset.json.
 
     Writes: data/report.html: frames, drives and native sizes of each split;
-    shares of the classes; examples; frames with an unusual mix of classes;
-    frames of different splits that are nearly the same.
+    shares of the classes; where in the frame each class is; examples; frames
+    with an unusual mix of classes; frames that are nearly the same.
+
+    Environment: SEGCORE_THREADS=N, CPU threads; if unset, all cores, or the CPU
+    quota of the container.
     """
     from segcore.describe.report import describe
     from segcore.files.dataset import read_dataset

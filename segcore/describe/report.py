@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from segcore.dataset.classes import VOID_COLOUR
 from segcore.dataset.frames import LABELLED, SPLITS
+from segcore.describe.heat import count_frames, draw_heat
 from segcore.describe.outliers import Pair, count_classes, divergence, most_alike, thumbnail
-from segcore.drawing.pictures import Colour, evenly, legend, overlay, panel
+from segcore.drawing.pictures import GAP, Colour, evenly, grid, overlay
 from segcore.files.arrays import ARRAYS, Row, load_labelled, load_split
 from segcore.files.dataset import Dataset
 from segcore.runtime import console
@@ -22,7 +24,6 @@ from segcore.runtime.errors import UserError
 from segcore.templates.jinja import jpeg_uri, render
 
 SHOWN = 6  # frames of each kind
-LEGEND_WIDTH = 1300
 # In IDD-Lite two frames above this are the same scene a moment later; up to 0.98 there are pairs of different roads.
 NEARLY_SAME = 0.99
 
@@ -51,19 +52,20 @@ class Shot(NamedTuple):
         """The frame, uint8 H×W×3."""
         return self.split.images[self.number]
 
-    def draw(self, title: str) -> "Figure":
+    def draw(self, about: str = "") -> "Figure":
         """Return the frame beside its ground truth, if it has any."""
-        pictures = {"frame": Image.fromarray(self.array)}
+        pictures = [Image.fromarray(self.array)]
         if self.split.labels is not None:
-            pictures["truth"] = overlay(pictures["frame"], self.split.labels[self.number], self.split.colours)
-        return Figure(title, jpeg_uri(panel(title, pictures)))
+            pictures.append(overlay(pictures[0], self.split.labels[self.number], self.split.colours))
+        return Figure(str(self), jpeg_uri(grid(pictures, len(pictures), GAP)), about)
 
 
 class Figure(NamedTuple):
-    """A picture on the page: its name, and its content as a ``data:`` URI."""
+    """A picture on the page: its name, its content as a ``data:`` URI, and what is said about it."""
 
     name: str
     uri: str
+    about: str = ""
 
 
 def read_splits(colours: list[Colour], arrays: Path = ARRAYS) -> list[Split]:
@@ -106,10 +108,9 @@ def describe(dataset: Dataset, arrays: Path = ARRAYS) -> str:
         splits=[summarise(split) for split in splits],
         shared=sorted(drive for drive, count in drives.items() if count > 1),
         classes=class_shares(names, counts),
-        legend=jpeg_uri(legend(dataset.classes, LEGEND_WIDTH, "truth: the frame under the colours of its classes")),
-        examples={
-            name: [shot.draw(str(shot)) for shot in evenly(members, SHOWN)] for name, members in shots_of.items()
-        },
+        legend={**dataset.classes, "void": VOID_COLOUR},
+        heat=heat_maps(dataset.names, load_labelled(LABELLED[0], len(dataset.classes), arrays)[1]),
+        examples={name: [shot.draw() for shot in evenly(members, SHOWN)] for name, members in shots_of.items()},
         unusual=unusual_mixes(names, shots, np.concatenate(list(counts.values()))),
         nearly_same=NEARLY_SAME,
         shown=SHOWN,
@@ -119,6 +120,15 @@ def describe(dataset: Dataset, arrays: Path = ARRAYS) -> str:
             "the same split": alike_frames(shots, most_alike(thumbnails, groups, same=True)),
         },
     )
+
+
+def heat_maps(names: list[str], labels: np.ndarray) -> list[Figure]:
+    """Draw where in the frame each class is, from class ids and void, N×H×W."""
+    figures = []
+    for name, frames in zip(names, count_frames(labels, len(names)), strict=True):
+        about = f"in {frames.max() / len(labels):.0%} of the frames at its most frequent place"
+        figures.append(Figure(name, jpeg_uri(draw_heat(frames)), about))
+    return figures
 
 
 def summarise(split: Split) -> list[object]:
@@ -159,8 +169,8 @@ def unusual_mixes(names: list[str], shots: list[Shot], counts: np.ndarray) -> li
     for k in np.argsort(-far, kind="stable")[:SHOWN]:
         mix = counts[k] / counts[k].sum()
         most = (mix - usual).argmax()
-        title = f"{shots[k]}: {far[k]:.2f}, {mix[most]:.0%} {names[most]} (usual {usual[most]:.0%})"
-        figures.append(shots[k].draw(title))
+        about = f"{far[k]:.2f}, {mix[most]:.0%} {names[most]} (usual {usual[most]:.0%})"
+        figures.append(shots[k].draw(about))
     return figures
 
 
@@ -170,6 +180,6 @@ def alike_frames(shots: list[Shot], pairs: list[Pair]) -> tuple[int, list[Figure
     figures = []
     for pair in pairs[:SHOWN]:
         one, other = shots[pair.first], shots[pair.second]
-        pictures = {str(shot): Image.fromarray(shot.array) for shot in (one, other)}
-        figures.append(Figure(f"{one} and {other}", jpeg_uri(panel(f"correlation {pair.correlation:.3f}", pictures))))
+        drawn = grid([Image.fromarray(shot.array) for shot in (one, other)], 2, GAP)
+        figures.append(Figure(f"{one} and {other}", jpeg_uri(drawn), f"correlation {pair.correlation:.3f}"))
     return len(close), figures

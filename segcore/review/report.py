@@ -3,26 +3,20 @@
 Functions that ask DVC raise ``UserError`` if it fails.
 """
 
-import io
 import json
 import tempfile
+from math import ceil
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import vl_convert
-from dvc.api import DVCFileSystem
-from dvc_data.index import DataIndexDirError
 
-from segcore.dataset.frames import Frame
-from segcore.drawing.pictures import Colour, overlay, panel
-from segcore.files.dataset import DATASET, read_dataset
-from segcore.files.images import PREDICTIONS, read_labels
-from segcore.files.scores import COUNTS, classes_of
-from segcore.render.panels import val_pictures
 from segcore.repository.dvc import dvc, explain
 from segcore.repository.git import fetch_files
 from segcore.repository.project import open_project
-from segcore.review.comparison import SHOWN_FRAMES, Comparison, Table, compare
+from segcore.review.comparison import Line, Table, compare
+from segcore.review.frames import draw_frames
 from segcore.review.gate import ADVICE, find_changes
 from segcore.review.quality import judge
 from segcore.review.results import default_base, load
@@ -31,11 +25,6 @@ from segcore.runtime.outputs import new_folder
 from segcore.templates.jinja import data_uri, render
 
 OUT = Path("review")
-WORST = 5  # frames
-NO_MORE = (
-    "No more frames are here. `dvc pull` gets those of the workspace, `dvc fetch --all-commits` those of other "
-    "commits, if they were pushed and the remote can be reached."
-)
 
 Picture = tuple[str, str]  # its name, and its content as a data: URI
 
@@ -47,13 +36,14 @@ class Difference(NamedTuple):
     unreadable: list[str]
 
 
-class FrameSection(NamedTuple):
-    """Pictures of frames under a title. Links lead to ``id`` and a number; ``note`` says why there are no more."""
+class Bar(NamedTuple):
+    """The interval of a change as a drawing: both ends and the change, from 0 to 100, where zero is at 50."""
 
-    id: str
-    title: str
-    pictures: list[Picture]
-    note: str
+    name: str
+    verdict: str
+    low: float
+    high: float
+    change: float
 
 
 def write(base: str, with_frames: bool, margin: float) -> None:
@@ -70,23 +60,29 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     comparison, reason = None, ""
     try:
         comparison = compare(before, after)
-        answer = judge(comparison, margin).text
+        not_worse, answer = judge(comparison, margin)
     except UserError as error:  # the report is also written after a change of the data
         reason = str(error)
-        answer = f"Not compared: {reason}"
+        not_worse, answer = False, f"Not compared: {reason}"
     plots, errors = draw_plots(before.name)
+    frames = draw_frames(comparison) if comparison and with_frames else []
+    scale, bars = draw_intervals(comparison.lines if comparison else [])
     values = {
         "title": f"{before.name} → {after.name}",
         "answer": answer,
+        "not_worse": not_worse,
         "changes": find_changes(),
         "advice": ADVICE,
         "parameters": difference("params", before.name),
         "metrics": difference("metrics", before.name),
         "comparison": comparison,
         "reason": reason,
+        "scale": scale,
+        "bars": bars,
         "plots": plots,
         "errors": errors,
-        "frames": draw_frames(comparison) if comparison and with_frames else [],
+        "frames": frames,
+        "headings": [(part.id, part.title) for part in frames],
         "with_frames": with_frames,
     }
     with new_folder(OUT) as folder:
@@ -139,41 +135,17 @@ def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
     return plots, list(failed.values())
 
 
-def draw_frames(comparison: Comparison) -> list[FrameSection]:
-    """Return pictures of the frames that changed most, and of those that are worst now."""
-    changed = comparison.changed.head(SHOWN_FRAMES)
-    worst = comparison.frames.sort_values("after", kind="stable").head(WORST)
-    found = []
-    for id, title, frames in (("changed", "Frames that changed most", changed), ("worst", "Worst frames", worst)):
-        pictures, note = [], "None." if frames.empty else ""
-        try:
-            dataset, stored = read_dataset(), DVCFileSystem(rev=comparison.base.commit)
-            if dataset.names != classes_of(comparison.new.counts):
-                raise UserError(f"{DATASET} and {COUNTS} have different classes")
-            for drive, name, before, after, _ in frames.to_numpy().tolist():
-                frame = Frame("val", drive, name)
-                pictures.append((str(frame), draw_change(frame, before, after, stored, dataset.colours)))
-        except (FileNotFoundError, DataIndexDirError):
-            note = NO_MORE
-        except Exception as error:  # those of the libraries below DVC, too
-            note = f"No more frames can be read: {explain(error)}."
-        found.append(FrameSection(id, title, pictures, note))
-    return found
+def draw_intervals(lines: list[Line]) -> tuple[float, list[Bar]]:
+    """Return the intervals as bars, and the change at both ends of the drawing; no bars if a line has no interval."""
+    ends = [abs(end) for line in lines for end in (line.low, line.high)]
+    if not ends or np.isnan(ends).any():
+        return 0.0, []
+    scale = ceil(max(*ends, 0.001) * 1000) / 1000
 
+    def place(value: float) -> float:
+        return round(50 + 50 * value / scale, 2)
 
-def draw_change(frame: Frame, before: float, after: float, stored: DVCFileSystem, colours: list[Colour]) -> str:
-    """Return a picture of a frame, its truth, and its predictions before (``stored`` by DVC) and after."""
-    drawn = val_pictures(frame, colours)
-    with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder, frame.label.name)
-        stored.get_file(str(PREDICTIONS / frame.prediction), str(old))
-        predicted = read_labels(old, drawn["frame"].size, len(colours))
-    shown = {
-        "frame": drawn["frame"],
-        "truth": drawn["truth"],
-        f"before: mean IoU {before:.3f}": overlay(drawn["frame"], predicted, colours),
-        f"after: mean IoU {after:.3f}": drawn["prediction"],
-    }
-    content = io.BytesIO()
-    panel(str(frame), shown).save(content, "PNG")
-    return data_uri(content.getvalue(), "png")
+    bars = [
+        Bar(line.name, line.verdict, place(line.low), place(line.high), place(line.new - line.base)) for line in lines
+    ]
+    return scale, bars

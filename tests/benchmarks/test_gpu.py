@@ -46,9 +46,17 @@ def test_a_check_that_fails_or_is_late_has_a_row_and_the_next_one_goes_on(tmp_pa
     monkeypatch.setattr(gpu, "CHECKS", {name: (check, 1 if name == "hangs" else 60) for name, check in checks.items()})
     sample = ROOT / "data/sample.tar.gz"
     monkeypatch.setitem(gpu.CHECKS, "breaks", (lambda copy: iter([copy.nothing]), 60))
+    monkeypatch.setitem(gpu.CHECKS, "reads", (reads_data, 60))
     with pytest.raises(typer.Exit):
-        gpu.main(sample, tmp_path, seconds=60, epochs=1, height=16, check=["fails", "hangs", "breaks", "passes"])
+        gpu.main(
+            sample, tmp_path, seconds=60, epochs=1, height=16, check=["fails", "hangs", "breaks", "passes", "reads"]
+        )
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"][1:]
-    assert [row["passed"] for row in rows] == [False, False, False, True]
+    assert [row["passed"] for row in rows] == [False, False, False, True, True]
     assert [row["found"].partition(":")[0] for row in rows[:2]] == ["exit code 2", "the time is up"]
     assert "No such file or directory: '/no/such/file'" in rows[0]["found"]
+
+
+def reads_data(copy):
+    frames = (copy.root / "data/arrays/frames.csv").read_text().splitlines()
+    yield gpu.passed("reads", f"{len(frames)} lines")

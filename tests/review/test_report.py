@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from segcore.review import report
-from segcore.review.comparison import compare
+from segcore.review.comparison import Line, compare
+from segcore.review.frames import draw_frames
 from segcore.review.results import load
 from segcore.runtime.errors import UserError
 from tests.support.idd_lite import save_dataset
@@ -43,7 +44,7 @@ def test_frames_are_not_drawn_in_the_colours_of_other_classes(own_git):
     init()
     write([55, *HITS[1:]])
     save_dataset(Path(), classes={"road": (1, 2, 3), "sky": (4, 5, 6)})
-    [changed, worst] = report.draw_frames(compare(load("HEAD"), load("")))
+    [changed, worst] = draw_frames(compare(load("HEAD"), load("")))
     assert changed.pictures == worst.pictures == []
     said = "No more frames can be read: data/raw/dataset.json and metrics/frames.csv have different classes."
     assert changed.note == worst.note == said
@@ -55,3 +56,18 @@ def test_the_report_goes_on_without_plots(monkeypatch):
 
     monkeypatch.setattr(report, "dvc", fail)
     assert report.draw_plots("main") == ([], ["No plot can be drawn: `dvc plots diff` failed: why"])
+
+
+def test_intervals_are_drawn_on_one_scale_with_zero_in_the_middle():
+    lines = [Line("mIoU", 0.5, 0.51, -0.02, 0.04, 0.0), Line("sky", 0.5, 0.48, -0.03, -0.01, 0.0)]
+    scale, bars = report.draw_intervals(lines)
+    assert scale == 0.04
+    assert bars == [("mIoU", "no evidence", 25, 100, 62.5), ("sky", "worse", 12.5, 37.5, 25)]
+
+
+def test_without_intervals_nothing_is_drawn():
+    nan = float("nan")
+    assert report.draw_intervals([Line("mIoU", 0.5, 0.51, nan, nan, nan)]) == (0.0, [])
+    assert report.draw_intervals([]) == (0.0, [])
+    no_change = [Line("mIoU", 0.5, 0.5, 0.0, 0.0, 0.0)]
+    assert report.draw_intervals(no_change)[1] == [("mIoU", "same", 50, 50, 50)]

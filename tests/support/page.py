@@ -1,24 +1,28 @@
 """An HTML page as its reader sees it."""
 
 import base64
+import re
 from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """The pictures of a page by name, its text, the rows of its tables, and all that it refers to."""
+    """The pictures of a page by name, its text, the rows of its tables, its styles and scripts, and its references."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.pictures: dict[str, tuple[str, bytes]] = {}
         self.references: list[str] = []
         self.tags: set[str] = set()
-        self.text = ""
+        self.text = self.code = ""
         self.rows: list[list[str]] = []
         self.feed(text)
 
     def handle_data(self, data: str) -> None:
-        self.text += data
-        if self.lasttag in ("td", "th") and data.strip():
+        if self.lasttag in ("style", "script"):
+            self.code += data
+        else:
+            self.text += data
+        if self.lasttag in ("td", "th", "button", "a") and self.rows and data.strip():
             self.rows[-1].append(data)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -34,4 +38,5 @@ class Page(HTMLParser):
     def is_whole(self) -> bool:
         """Return whether the page needs no other file and no network."""
         outside = [reference for reference in self.references if not reference.startswith(("data:", "#"))]
-        return not outside and not self.tags & {"script", "link", "iframe", "object", "base"}
+        asks = re.search(r"url\(|@import|import\(|fetch\(|XMLHttpRequest|https?:", self.code)
+        return not outside and not asks and not self.tags & {"link", "iframe", "object", "base"}

@@ -1,0 +1,117 @@
+"""Pictures of frames for the report on a change: predictions and errors before and after, to be laid over the frame."""
+
+import io
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexDirError
+from PIL import Image
+
+from segcore.dataset.classes import VOID, VOID_COLOUR
+from segcore.dataset.frames import Frame
+from segcore.drawing.pictures import Colour
+from segcore.files.dataset import DATASET, read_dataset
+from segcore.files.images import NATIVE, PREDICTIONS, read_labels
+from segcore.files.scores import COUNTS, classes_of
+from segcore.render.panels import read_predicted
+from segcore.repository.dvc import explain
+from segcore.review.comparison import SHOWN_FRAMES, Comparison
+from segcore.runtime.errors import UserError
+from segcore.templates.jinja import data_uri, jpeg_uri
+
+WORST = 5  # frames
+WIDEST = 960  # pixels of a picture, so that a page of large frames stays small
+NO_MORE = (
+    "No more frames are here. `dvc pull` gets those of the workspace, `dvc fetch --all-commits` those of other "
+    "commits, if they were pushed and the remote can be reached."
+)
+
+
+class Layer(NamedTuple):
+    """A picture to lay over a frame: prediction, errors or truth; before, after or, for the truth, neither."""
+
+    kind: str
+    side: str
+    picture: str  # as a data: URI
+
+
+class FramePictures(NamedTuple):
+    """A frame, its mean IoU before and after, and its pictures, as ``data:`` URIs."""
+
+    name: str
+    before: float
+    after: float
+    picture: str
+    layers: list[Layer]
+
+
+class FrameSection(NamedTuple):
+    """Pictures of frames under a title. Links lead to ``id`` and a number; ``note`` says why there are no more."""
+
+    id: str
+    title: str
+    classes: dict[str, Colour]
+    pictures: list[FramePictures]
+    note: str
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the pictures."""
+        return [f"{self.id}-{number + 1}" for number in range(len(self.pictures))]
+
+
+def draw_frames(comparison: Comparison) -> list[FrameSection]:
+    """Return pictures of the frames that changed most, and of those that are worst now."""
+    changed = comparison.changed.head(SHOWN_FRAMES)
+    worst = comparison.frames.sort_values("after", kind="stable").head(WORST)
+    found = []
+    for id, title, frames in (("changed", "Frames that changed most", changed), ("worst", "Worst frames", worst)):
+        classes, pictures, note = {}, [], "None." if frames.empty else ""
+        try:
+            dataset, stored = read_dataset(), DVCFileSystem(rev=comparison.base.commit)
+            if dataset.names != classes_of(comparison.new.counts):
+                raise UserError(f"{DATASET} and {COUNTS} have different classes")
+            classes = {**dataset.classes, "void": VOID_COLOUR}
+            for drive, name, before, after, _ in frames.to_numpy().tolist():
+                frame = Frame("val", drive, name)
+                picture, layers = draw_layers(frame, stored, dataset.colours)
+                pictures.append(FramePictures(str(frame), before, after, picture, layers))
+        except (FileNotFoundError, DataIndexDirError):
+            note = NO_MORE
+        except Exception as error:  # those of the libraries below DVC, too
+            note = f"No more frames can be read: {explain(error)}."
+        found.append(FrameSection(id, title, classes, pictures, note))
+    return found
+
+
+def draw_layers(frame: Frame, stored: DVCFileSystem, colours: list[Colour]) -> tuple[str, list[Layer]]:
+    """Return a frame, and its truth and predictions and their errors, before (``stored`` by DVC) and after."""
+    picture, after = read_predicted(frame, len(colours))
+    truth = read_labels(NATIVE / frame.label, picture.size, len(colours))
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder, frame.label.name)
+        stored.get_file(str(PREDICTIONS / frame.prediction), str(old))
+        before = read_labels(old, picture.size, len(colours))
+    size = picture.size
+    if picture.width > WIDEST:
+        size = WIDEST, max(1, round(picture.height * WIDEST / picture.width))
+    layers = [Layer("truth", "", class_uri(truth, size, colours))]
+    for side, predicted in (("before", before), ("after", after)):
+        wrong = np.where((predicted != truth) & (truth != VOID), truth, VOID).astype(np.uint8)
+        layers.append(Layer("prediction", side, class_uri(predicted, size, colours)))
+        layers.append(Layer("errors", side, class_uri(wrong, size, colours, void_is_clear=True)))
+    return jpeg_uri(picture.resize(size, Image.Resampling.LANCZOS)), layers
+
+
+def class_uri(labels: np.ndarray, size: tuple[int, int], colours: list[Colour], void_is_clear: bool = False) -> str:
+    """Return class ids H×W as a PNG in the colours of the classes, which a palette makes ten times as small."""
+    drawn = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
+    palette = np.full((256, 3), VOID_COLOUR, np.uint8)
+    palette[: len(colours)] = colours
+    drawn.putpalette(palette.tobytes())
+    content = io.BytesIO()
+    drawn.save(content, "PNG", optimize=True, **({"transparency": VOID} if void_is_clear else {}))
+    return data_uri(content.getvalue(), "png")
