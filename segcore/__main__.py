@@ -12,6 +12,7 @@ from segcore.runtime.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask about results and models, and use models.")
 
+MARGIN = 0.005  # of mIoU
 Base = Annotated[str, typer.Argument(help="A commit or experiment.", show_default="where this branch left main")]
 Margin = Annotated[float, typer.Option(help="The largest loss of mIoU to accept.", min=0, max=1)]
 
@@ -46,7 +47,7 @@ def review(
     without_pictures: Annotated[
         bool, typer.Option("--without-pictures", help="Leave out the frames, for a report to pass on.")
     ] = False,
-    margin: Margin = 0.005,
+    margin: Margin = MARGIN,
 ) -> None:
     """Report what the workspace changed: parameters, scores of classes and frames with verdicts, metrics, curves.
 
@@ -74,7 +75,7 @@ def gate(
     not_worse: Annotated[bool, typer.Option("--not-worse", help="Fail also if the result may be worse.")] = False,
     margin: Annotated[
         float | None,
-        typer.Option(help="With --not-worse: the largest loss of mIoU to accept.", show_default="0.005", min=0, max=1),
+        typer.Option(help="With --not-worse: the largest loss to accept.", show_default=str(MARGIN), min=0, max=1),
     ] = None,
 ) -> None:
     """Fail if a stage of HEAD would run again: then the metrics were not made from this code and these parameters.
@@ -98,7 +99,7 @@ def gate(
         raise UserError("BASE and --margin need --not-worse; with make, give MARGIN=0.005, too")
     print(check(workspace))
     if not_worse:
-        print(quality.check(base, workspace, quality.MARGIN if margin is None else margin))
+        print(quality.check(base, workspace, MARGIN if margin is None else margin))
 
 
 @app.command()

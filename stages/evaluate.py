@@ -31,9 +31,10 @@ def main() -> None:
     Several processes: with SEGCORE_PROCESSES=N this starts itself N times with
     torchrun, and the processes take the batches in turn.
 
-    Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
-    the CPU quota of the container; SEGCORE_PROCESSES=N, processes; if unset, 1.
+    Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device; if unset, a free
+    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads; if unset,
+    all cores, or the CPU quota of the container; SEGCORE_PROCESSES=N,
+    processes; if unset, 1.
     """
     if launch.start("stages.evaluate"):
         return
@@ -55,8 +56,6 @@ def main() -> None:
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(MODEL, where)
-    if predictor.precision != predictor.wanted:
-        console.say(f"{where} has no {predictor.wanted}: computing in {predictor.precision}")
     dataset, classes = read_dataset(), predictor.classes
     check_classes(MODEL, classes, dataset)
     outputs = PREDICTIONS, metrics.SCORES, metrics.CONFUSION, metrics.COUNTS, metrics.CALIBRATION

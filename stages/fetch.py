@@ -40,8 +40,8 @@ def main() -> None:
 
     Parameters: section `fetch` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that check; if unset, all
-    cores, or the CPU quota of the container.
+    Environment: SEGCORE_THREADS=N, CPU threads; if unset, all cores, or the CPU
+    quota of the container.
     """
     section = params.load("fetch", FetchParams)
     description = find_description(section)

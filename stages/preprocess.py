@@ -13,8 +13,8 @@ def main() -> None:
 
     Parameters: section `preprocess` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that work; if unset, all
-    cores, or the CPU quota of the container.
+    Environment: SEGCORE_THREADS=N, CPU threads; if unset, all cores, or the CPU
+    quota of the container.
     """
     from segcore.files.params import load
     from segcore.preprocess.resize import PreprocessParams, build

@@ -35,8 +35,8 @@ def main() -> None:
 
     Parameters: section `render` of params.yaml.
 
-    Environment: SEGCORE_THREADS=N, threads that draw; if unset, all
-    cores, or the CPU quota of the container.
+    Environment: SEGCORE_THREADS=N, CPU threads; if unset, all cores, or the CPU
+    quota of the container.
     """
     from segcore.dataset.frames import list_frames
     from segcore.drawing.pictures import evenly

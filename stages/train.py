@@ -39,9 +39,10 @@ def main() -> None:
     torchrun, and each process takes a part of every batch. Torchrun can also
     start it: docs/cluster.md.
 
-    Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device;
-    SEGCORE_THREADS=N, threads that compute on the CPU; if unset, all cores, or
-    the CPU quota of the container; SEGCORE_PROCESSES=N, processes; if unset, 1;
+    Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device; if unset, a free
+    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads; if unset,
+    all cores, or the CPU quota of the container; SEGCORE_PROCESSES=N,
+    processes; if unset, 1;
     SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
     longer, so that they take at most 1 % of the time.
     """

@@ -18,7 +18,7 @@ NEVER_RESTORED = re.compile(
 def advice() -> str | None:
     """Return a line that names the branch to go back to; None if no run was killed, or git cannot say.
 
-    During a `dvc exp run` HEAD is always detached: the kill shows in that it was so before the run began.
+    During a `dvc exp run` HEAD is always detached: a kill shows only if HEAD was so before the run began.
     """
     try:
         found = NEVER_RESTORED.match(_git("reflog", "--date=unix", "--format=%gd %gs", "HEAD"))

@@ -24,7 +24,7 @@ TITLE_SIZE, TEXT_SIZE, GAP = 19, 16, 8
 
 def colourise(labels: np.ndarray, colours: Sequence[Colour]) -> Image.Image:
     """Draw each class in its colour, and any other id in the colour of void."""
-    return Image.fromarray(_by_id(colours)[labels])
+    return Image.fromarray(palette(colours)[labels])
 
 
 def overlay(frame: Image.Image, labels: np.ndarray, colours: Sequence[Colour], opacity: float = 0.7) -> Image.Image:
@@ -37,10 +37,10 @@ def error_map(frame: Image.Image, truth: np.ndarray, prediction: np.ndarray, col
     # Dim enough for light colours to stand out, and light enough for dark ones.
     dimmed = 40 + np.asarray(frame.convert("L")) // 3
     wrong = (prediction != truth) & (truth != VOID)
-    return Image.fromarray(np.where(wrong[..., None], _by_id(colours)[truth], dimmed[..., None]))
+    return Image.fromarray(np.where(wrong[..., None], palette(colours)[truth], dimmed[..., None]))
 
 
-def _by_id(colours: Sequence[Colour]) -> np.ndarray:
+def palette(colours: Sequence[Colour]) -> np.ndarray:
     """Return the colour of each id, uint8 256×3."""
     table = np.full((256, 3), VOID_COLOUR, np.uint8)
     table[: len(colours)] = colours

@@ -17,7 +17,7 @@ from segcore.inference.protocol import Evaluation
 
 @dataclass
 class Scored:
-    """The counts of validation frames: of the predictions, of those averaged with the mirror image, of confidence."""
+    """The counts of validation frames: of the predictions, of the predictions with flip, and of the confidence."""
 
     plain: Evaluation
     flipped: Evaluation

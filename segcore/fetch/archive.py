@@ -23,7 +23,7 @@ Place = Callable[[str], Path | None]
 def unpack(archive: Path, root: Path, place: Place, limits: Limits, opened: Path | None = None) -> None:
     """Write each file of a tar, compressed tar or ZIP to ``root / place(its path)``, or skip it where that is ``None``.
 
-    A hard link to an earlier file of the archive is a copy of it. ``opened`` is where to read it, if not at its path.
+    A hard link to an earlier file of the archive is a copy of it. It is read from ``opened``, if given.
 
     Raises:
         UserError: if the archive is damaged, or refused by :mod:`segcore.fetch.members`.

@@ -80,7 +80,7 @@ def check(
     Args:
         root: a copy of the data set that may be changed, with the labels in ``found``.
         source: where it came from, for messages.
-        passed_over: files of the source that look like labels and are not below ``root``.
+        passed_over: the number and the first of the files that look like labels and are not below ``root``.
         description: of the data set.
         sources: the path in the source of each file, as :attr:`segcore.fetch.layouts.LayoutMapper.sources`; messages
             name the others by their path below ``root``.
@@ -149,7 +149,10 @@ def _shared_drives(frames: list[Frame]) -> Iterator[Problem]:
 def _unpaired(
     frames: list[Frame], labels: dict[Frame, _Unchecked], passed_over: Seen, pattern: str, names: "_Names"
 ) -> Iterator[Problem]:
-    """Return frames without a label, or one problem of all if files look like their labels; labels without a frame."""
+    """Yield a problem for each frame without a label, or one for all if other files look like their labels.
+
+    Also yield one for each label without a frame.
+    """
     missing = [frame for frame in frames if frame not in labels]
     if missing and passed_over.count:
         other = "1 file looks" if passed_over.count == 1 else f"{passed_over.count:,} files look"

@@ -139,7 +139,7 @@ class LayoutMapper:
             self._others.append(start)
 
     def _looks_like_label(self, parts: tuple[str, ...]) -> bool:
-        suffixes = tuple(Path(pattern.text).suffix for pattern in self._labels)
+        suffixes = tuple(Path(pattern.text.lower()).suffix for pattern in self._labels)
         of_labels = _folder_above(self._labels, parts) or parts[-1].lower().endswith(suffixes)
         return bool(of_labels) and not self._labelled.isdisjoint(part.lower() for part in parts)
 

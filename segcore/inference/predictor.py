@@ -15,6 +15,7 @@ from segcore.files.model import Record, load_weights
 from segcore.network.device import usable_precision
 from segcore.network.erfnet import ERFNet
 from segcore.network.tensors import Normalise, to_float, upload
+from segcore.runtime.console import say
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import validate
 
@@ -48,8 +49,10 @@ class Predictor:
         self.network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.device, self.size = device, self.record.input_size
-        self.wanted = precision or self.record.precision
-        self.precision = usable_precision(self.wanted, device)
+        wanted = precision or self.record.precision
+        self.precision = usable_precision(wanted, device)
+        if self.precision != wanted:
+            say(f"{device} has no {wanted}: computing in {self.precision}")
 
     @property
     def classes(self) -> list[str]:

@@ -26,7 +26,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 _on_gpus: Any = None  # the group for tensors on GPUs, by NCCL
 _store: Any = None  # small values that all processes can read
-_places = count_from(0)  # where they wait for one another
+_barriers = count_from(0)  # the numbers of the barriers, each a part of its keys in the store
 
 
 def join(device: torch.device, answer: timedelta = ANSWER) -> None:
@@ -58,7 +58,7 @@ def leave() -> None:
 
 
 def wait_for_first() -> None:
-    """Wait until the first process has called this, too. It does not wait itself, and may take long before."""
+    """Wait until the first process has called this. It does not wait itself, and may call this much later."""
     if processes.count() > 1:
         with _answered():
             _wait_for([0])
@@ -66,7 +66,7 @@ def wait_for_first() -> None:
 
 def _wait_for(ranks: Iterable[int]) -> None:
     """Say that this process is here, and wait until all of ``ranks`` are."""
-    here = next(_places)
+    here = next(_barriers)
     _store.set(f"{here} {processes.rank()}", "")
     deadline = time.monotonic() + READY.total_seconds()
     while not _store.check([f"{here} {rank}" for rank in ranks]):  # a signal could not interrupt a wait of the store

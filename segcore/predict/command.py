@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from io import BytesIO
@@ -187,7 +188,8 @@ def _not_done(inputs: list[Input], table: Table, name: str, options: Options) ->
 
 
 def _time(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    """Return when a file was changed; if it has vanished, now, so that the attempt to read it says so."""
+    return path.stat().st_mtime_ns if path.exists() else time.time_ns()
 
 
 @contextmanager
@@ -226,6 +228,4 @@ def _engine(file: Path, options: Options) -> Engine:
     where = device.find_device()
     device.prepare(where)
     predictor = Predictor(file, where)
-    if predictor.precision != predictor.wanted:
-        console.say(f"{where} has no {predictor.wanted}: computing in {predictor.precision}")
     return NetworkEngine(predictor, options.tile, options.confidence)

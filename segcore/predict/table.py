@@ -57,7 +57,7 @@ class Table:
         return list(self._rows)
 
     def maker(self, output: str) -> tuple[str, str] | None:
-        """Return the input that an output is of and the model that made it, ``None`` if the table does not list it."""
+        """Return the input of an output and the model that made it; ``None`` if the table does not list it."""
         return self._rows[output][1:3] if output in self._rows else None
 
     @contextmanager
@@ -66,10 +66,10 @@ class Table:
 
         Args:
             classes: of the model that makes the rows.
-            replaced: outputs whose rows may be dropped if they are of other classes.
+            replaced: outputs whose rows may be dropped if they are of different classes.
 
         Raises:
-            UserError: if a different process writes it, or rows of other classes would stay.
+            UserError: if a different process writes it, or rows of different classes would stay.
         """
         with _locked(self.path.parent):
             self._read()  # again, because a different process may have added rows before the lock

@@ -1,7 +1,7 @@
 """Resize frames and labels to the network's input size with Pillow: bilinear for frames, nearest for labels.
 
-Frames that are scored or drawn are also copied at native size, into the folder of their split here: with a hold-out,
-validation frames come from the folder of train.
+Frames that are scored or drawn are also copied at native size, into the folder of the split that preprocess gives them:
+with a hold-out, validation frames come from the folder of train.
 """
 
 import shutil

@@ -32,7 +32,10 @@ class Line(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Better or worse if the interval excludes zero and the change exceeds that of seeds, in the decimals shown."""
+        """Better or worse, or same, no evidence, seed noise, or – without an interval.
+
+        Better and worse need an interval without zero, and a change larger than that of seeds, in the decimals shown.
+        """
         if np.isnan(self.low):
             return "–"
         low, high, change = (round(value, 4) for value in (self.low, self.high, self.new - self.base))
@@ -88,7 +91,7 @@ class Comparison:
     @property
     def noise(self) -> str:
         """How much drives and seeds could change the result, as far as that is known."""
-        about = "Of 20 classes without a change, one may seem to change by chance."
+        about = "By chance, one in 20 classes without a change seems to change."
         (seeds, others), recipe = self.seeds, f"{self.base.name}'s recipe"
         about += "".join(map(_instability, (self.base, self.new), self.unstable))
         if self.pooled:

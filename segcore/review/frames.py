@@ -12,7 +12,7 @@ from PIL import Image
 
 from segcore.dataset.classes import VOID, VOID_COLOUR
 from segcore.dataset.frames import Frame
-from segcore.drawing.pictures import Colour
+from segcore.drawing.pictures import Colour, palette
 from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.images import NATIVE, PREDICTIONS, read_labels
 from segcore.files.scores import COUNTS, classes_of
@@ -109,9 +109,7 @@ def draw_layers(frame: Frame, stored: DVCFileSystem, colours: list[Colour]) -> t
 def class_uri(labels: np.ndarray, size: tuple[int, int], colours: list[Colour], void_is_clear: bool = False) -> str:
     """Return class ids H×W as a PNG in the colours of the classes, which a palette makes ten times as small."""
     drawn = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
-    palette = np.full((256, 3), VOID_COLOUR, np.uint8)
-    palette[: len(colours)] = colours
-    drawn.putpalette(palette.tobytes())
+    drawn.putpalette(palette(colours).tobytes())
     content = io.BytesIO()
     drawn.save(content, "PNG", optimize=True, **({"transparency": VOID} if void_is_clear else {}))
     return data_uri(content.getvalue(), "png")

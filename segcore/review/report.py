@@ -18,7 +18,7 @@ from segcore.repository.project import open_project
 from segcore.review.comparison import Line, Table, compare
 from segcore.review.frames import draw_frames
 from segcore.review.gate import ADVICE, find_changes
-from segcore.review.quality import judge
+from segcore.review.quality import check_recorded, judge
 from segcore.review.results import default_base, load
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_folder
@@ -59,6 +59,7 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     fetch_files(before.commit)  # DVC would wait forever for a file that a partial clone lacks
     comparison, reason = None, ""
     try:
+        check_recorded(before)
         comparison = compare(before, after)
         not_worse, answer = judge(comparison, margin)
     except UserError as error:  # the report is also written after a change of the data
@@ -126,7 +127,11 @@ def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
         failed[name, rev] = f"{name} of {rev} cannot be drawn: {explain(error.get('msg') or json.dumps(error))}"
     for name, parts in drawn.get("data", {}).items():
         # As pictures, because as SVG elements of one page they would all define the same ids.
-        svgs = [vl_convert.vegalite_to_svg(part["content"]) for part in parts if part["type"] == "vega"]
+        try:
+            svgs = [vl_convert.vegalite_to_svg(part["content"]) for part in parts if part["type"] == "vega"]
+        except ValueError as error:  # of a template that is no Vega-Lite
+            failed[name, ""] = f"{name} cannot be drawn: {str(error).splitlines()[0]}"
+            continue
         plots += [(name, data_uri(svg.encode(), "svg+xml")) for svg in svgs]
         shown = [rev for part in parts for rev in part["revisions"]]
         for rev in (base, "workspace") if svgs or not parts else ():

@@ -2,8 +2,8 @@
 
 Runs have the same recipe if dvc.lock records the same parameters and digests for them, the seed left out. Code can also
 change without a change of scores, for example when it is moved. So two recipes count as the same, too, if a run of each
-with the same seed gave the same counts in every frame. (Not counts that several seeds gave: a network that learnt
-nothing may predict one class everywhere.)
+with the same seed gave the same counts in every frame. Counts that several seeds gave do not show this: a network that
+learnt nothing may predict one class everywhere.
 """
 
 import hashlib
@@ -47,8 +47,8 @@ class Run(NamedTuple):
 def find_seeds(*results: Result) -> list[Seeds]:
     """Return the seeds of each result's recipe, from these results and from all commits and experiments.
 
-    Of several with the same seed, the result itself counts, then the other results, then the newest commit. The recipe
-    is not known where dvc.lock does not say what made the result.
+    If several runs have the same seed, the result itself counts, then the other results, then the newest commit. The
+    recipe is not known where dvc.lock does not say what made the result.
 
     Raises:
         GitError: if git cannot be asked.

@@ -31,7 +31,7 @@ def print_comparison(base: str, new: str, md: bool) -> None:
     screen = Console(highlight=False)
     screen.print(comparison.title, markup=False, soft_wrap=True)
     for heading, (head, rows) in comparison.tables().items():
-        screen.print(f"\n[bold]{heading}")  # not as the table's own title, which a narrow table would break
+        screen.print(Text(f"\n{heading}", "bold"))  # not as the table's own title, which a narrow table would break
         table = Table()
         for name in head:
             table.add_column(name, justify="left" if name in ("", "verdict") else "right")

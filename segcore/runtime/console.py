@@ -104,8 +104,9 @@ def _bar(total: int | None, what: str) -> Iterator[Callable[[int, str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    name, rate = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}")
+    columns = name, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total, rate="")
         yield lambda count, rate: bar.update(task, completed=count, rate=rate)
 

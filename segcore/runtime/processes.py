@@ -1,4 +1,7 @@
-"""Which of the processes of one training this is, as torchrun says in the environment; one of one without torchrun."""
+"""Rank and number of the processes of one training, from torchrun's environment variables.
+
+Without torchrun there is one process.
+"""
 
 import os
 import time
@@ -55,10 +58,10 @@ def is_first() -> bool:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let only one process say why a training failed: the others fail of the same, or because that one has.
+    """Let one process report why a training failed. If one fails, so do the others, as it is gone or of the same error.
 
-    An error of the first process is raised at once. Any other error waits first, so that torchrun can end its process
-    before it speaks; as does an error of the first process about the others.
+    An error of the first process is raised at once. An error of any other process waits, so that torchrun can end that
+    process before it reports. So does ``Unanswered`` in the first process.
     """
     try:
         yield

@@ -101,7 +101,7 @@ def parent_has_ended() -> bool:
 def write_line(text: str) -> None:
     """Write a line to stderr, unbuffered: a signal may have interrupted ``print``, and the terminal may be gone.
 
-    Of several processes that train together, only the first writes.
+    If several processes train together, only the first writes.
     """
     if processes.is_first():
         with suppress(OSError):

@@ -140,6 +140,8 @@ class Training:
         for index, frames in zip(batches, self.data.train.batches(map(group.part, batches)), strict=True):
             self._losses[self.step - first_step] = self.train_step(index, frames)
             self.step += 1
+            if self.step == first_step + self.steps_per_epoch:
+                self._losses.cpu()  # waits for the device, as a part of the time of the steps
             yield Step(len(index))
 
     def train_step(self, index: Tensor, frames: tuple[Tensor, ...] | None = None) -> Tensor:

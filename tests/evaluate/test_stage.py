@@ -237,14 +237,6 @@ def test_the_stage_ends_with_a_message(workspace, spoil, environment, message):
     assert contents(workspace) == before
 
 
-def test_a_full_disk_leaves_the_old_outputs(workspace):
-    write_old_outputs(workspace)
-    before = contents(workspace)
-    done = run_stage("evaluate", workspace, file_limit=900)
-    assert_fails(done, "File too large")
-    assert contents(workspace) == before
-
-
 @pytest.mark.skipif("IDD_LITE_ARCHIVE" not in os.environ, reason="IDD_LITE_ARCHIVE names no archive")
 def test_the_pixels_of_idd_lites_validation_split():
     """The published totals: a loader that sees different ones is wrong."""

@@ -178,16 +178,6 @@ def test_inputs_that_do_not_fit_leave_the_old_outputs(workspace, monkeypatch, sp
     assert contents(workspace) == before
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_full_disk_leaves_the_old_outputs(workspace, precision):
-    set_precision(workspace, precision)
-    write_old_outputs(workspace)
-    before = contents(workspace)
-    done = run_stage("export", workspace, file_limit=100_000, HOME=str(workspace), TMPDIR=str(workspace))
-    assert_fails(done, "File too large")
-    assert contents(workspace) == before
-
-
 def test_there_has_to_be_a_model(workspace):
     (workspace / MODEL).unlink()
     assert_fails(

@@ -30,6 +30,10 @@ from tests.support.two_results import HITS, init, write
             {"errors": [{"rev": "main", "msg": "why"}], "data": {"loss": []}},
             ["Every plot of main cannot be drawn: why", "loss of workspace has no points"],
         ),
+        (
+            {"data": {"iou": [{"type": "vega", "revisions": ["main", "workspace"], "content": '{"mark": 3}'}]}},
+            ["iou cannot be drawn: Vega-Lite to SVG conversion failed:"],
+        ),
         ({"data": {"a.png": [{"type": "image", "revisions": ["main"]}]}}, []),
         ({}, []),
     ],
