@@ -11,7 +11,7 @@ from segcore.dataset.classes import VOID
 from segcore.dataset.frames import Frame
 from segcore.files import arrays
 from tests.support.idd_lite import CLASSES, save_dataset
-from tests.support.page import Page
+from tests.support.page import Page, browse
 from tests.support.running import assert_fails, run_stage
 
 SIZE = (32, 64)
@@ -86,6 +86,15 @@ def test_labels_of_other_classes_than_the_data_set_s_are_refused(project):
     save_dataset(project, classes={"road": (1, 2, 3), "sky": (4, 5, 6)})
     assert_fails(run_stage("describe", project), "train labels have values that are no id of the 2 classes")
     assert not (project / "data/report.html").exists()
+
+
+def test_a_click_on_the_head_of_a_column_sorts_its_table(project):
+    describe(project)
+    click = "document.querySelectorAll('thead')[0].querySelectorAll('button')[1].click();"
+    for clicks, order in ((1, ["9", "3", "2"]), (2, ["2", "3", "9"])):
+        page = Page(browse(project / "data/report.html", click * clicks))
+        assert [row[1] for row in page.rows[1:4]] == order
+    assert page.rows[0][:3] == ["split", "frames", "drives"]
 
 
 def test_frames_and_truth_are_shown(project):

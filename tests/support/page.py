@@ -2,7 +2,12 @@
 
 import base64
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
 
 
 class Page(HTMLParser):
@@ -40,3 +45,16 @@ class Page(HTMLParser):
         outside = [reference for reference in self.references if not reference.startswith(("data:", "#"))]
         asks = re.search(r"url\(|@import|import\(|fetch\(|XMLHttpRequest|https?:", self.code)
         return not outside and not asks and not self.tags & {"link", "iframe", "object", "base"}
+
+
+def browse(path: Path, script: str) -> str:
+    """Open a page in a browser without network, run a script in it, and return the page as it is then.
+
+    Skips the test where Chromium is not installed.
+    """
+    chromium = shutil.which("chromium") or shutil.which("google-chrome") or pytest.skip("Chromium is not installed")
+    changed = path.with_name("changed.html")
+    changed.write_text(path.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom"]
+    command = [chromium, *options, f"--user-data-dir={path.parent / 'chromium'}", changed.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

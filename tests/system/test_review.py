@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from segcore.files.scores import frame_scores, read_counts
-from tests.support.page import Page
+from tests.support.page import Page, browse
 from tests.support.running import assert_fails
 from tests.support.workspace import Workspace
 
@@ -78,6 +78,26 @@ def test_the_frames_in_the_table_link_to_their_pictures(changed):
     for anchor, name in links:
         [figure] = re.findall(f'<figure class="swipe" id="{anchor}">(.*?)</figure>', page, re.DOTALL)
         assert f'alt="Frames that changed most: {name}" src="data:' in figure
+
+
+def test_a_frame_swipes_between_before_and_after(changed):
+    review(changed)
+    swipe = "r = document.querySelector('#changed-1 input'); r.value = 20; r.dispatchEvent(new Event('input'));"
+    show = (
+        "document.querySelector('#changed-1 [value=errors]').click();"
+        "for (const image of document.querySelectorAll('#changed-1 img'))"
+        "  image.title = getComputedStyle(image).visibility + ' ' + getComputedStyle(image).clipPath;"
+    )
+    page = browse(changed.root / "review/report.html", swipe + show)
+    [figure] = re.findall('<figure class="swipe" id="changed-1">(.*?)</figure>', page, re.DOTALL)
+    shown = dict(re.findall('<img class="([^"]*)"[^>]* title="([^"]*)"', figure))
+    assert {kind for kind, how in shown.items() if how.startswith("visible")} == {
+        "frame",
+        "before errors",
+        "after errors",
+    }
+    assert shown["before errors"] == "visible inset(0px 80% 0px 0px)"
+    assert shown["after errors"] == "visible inset(0px 0px 0px 20%)"
 
 
 def test_a_plot_that_cannot_be_drawn_is_named(clone):
