@@ -16,7 +16,7 @@ from segcore.dataset.classes import VOID_COLOUR
 from segcore.dataset.frames import LABELLED, SPLITS
 from segcore.describe.heat import count_frames, draw_heat
 from segcore.describe.outliers import Pair, count_classes, divergence, most_alike, thumbnail
-from segcore.drawing.pictures import GAP, Colour, evenly, grid, overlay
+from segcore.drawing.pictures import Colour, evenly, grid, overlay
 from segcore.files.arrays import ARRAYS, Row, load_labelled, load_split
 from segcore.files.dataset import Dataset
 from segcore.runtime import console
@@ -57,7 +57,7 @@ class Shot(NamedTuple):
         pictures = [Image.fromarray(self.array)]
         if self.split.labels is not None:
             pictures.append(overlay(pictures[0], self.split.labels[self.number], self.split.colours))
-        return Figure(str(self), jpeg_uri(grid(pictures, len(pictures), GAP)), about)
+        return Figure(str(self), jpeg_uri(grid(pictures, len(pictures), gap=2)), about)
 
 
 class Figure(NamedTuple):
@@ -180,6 +180,6 @@ def alike_frames(shots: list[Shot], pairs: list[Pair]) -> tuple[int, list[Figure
     figures = []
     for pair in pairs[:SHOWN]:
         one, other = shots[pair.first], shots[pair.second]
-        drawn = grid([Image.fromarray(shot.array) for shot in (one, other)], 2, GAP)
+        drawn = grid([Image.fromarray(shot.array) for shot in (one, other)], 2, gap=2)
         figures.append(Figure(f"{one} and {other}", jpeg_uri(drawn), f"correlation {pair.correlation:.3f}"))
     return len(close), figures

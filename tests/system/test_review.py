@@ -91,11 +91,8 @@ def test_a_frame_swipes_between_before_and_after(changed):
     page = browse(changed.root / "review/report.html", swipe + show)
     [figure] = re.findall('<figure class="swipe" id="changed-1">(.*?)</figure>', page, re.DOTALL)
     shown = dict(re.findall('<img class="([^"]*)"[^>]* title="([^"]*)"', figure))
-    assert {kind for kind, how in shown.items() if how.startswith("visible")} == {
-        "frame",
-        "before errors",
-        "after errors",
-    }
+    visible = {kind for kind, how in shown.items() if how.startswith("visible")}
+    assert visible == {"frame", "before errors", "after errors"}
     assert shown["before errors"] == "visible inset(0px 80% 0px 0px)"
     assert shown["after errors"] == "visible inset(0px 0px 0px 20%)"
 
