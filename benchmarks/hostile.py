@@ -27,11 +27,12 @@ from PIL import Image
 from benchmarks.mutations import hostile_archive
 from segcore.dataset.frames import LABELLED, Frame
 from segcore.fetch import archive
+from segcore.fetch.bring import bring
 from segcore.fetch.members import Limits
+from segcore.fetch.source import FetchParams
 from segcore.files.description import SETS, read_description
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
-from stages import fetch
 
 LIMITS = Limits(members=200, total=1 << 20)
 DATASET = Path(__file__).parents[1] / SETS / "idd_lite.yaml"
@@ -216,7 +217,7 @@ def serve(pipe: Connection, folder: Path) -> None:
 def attempt(name: str) -> tuple[str, bool]:
     """Run the stage on an archive, and return the message that it prints, and whether that is as it should be."""
     try:
-        fetch.bring(fetch.FetchParams(dataset=str(DATASET), source=name), DESCRIPTION, LIMITS)
+        bring(FetchParams(dataset=str(DATASET), source=name), DESCRIPTION, LIMITS)
     except UserError as error:
         said = str(error)
     except OSError as error:

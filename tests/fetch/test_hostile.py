@@ -24,13 +24,14 @@ from PIL import Image
 
 from benchmarks import mutations
 from segcore.fetch import archive
+from segcore.fetch.bring import bring
 from segcore.fetch.check import check
 from segcore.fetch.layouts import LayoutMapper, Seen
 from segcore.fetch.members import Limits
+from segcore.fetch.source import FetchParams
 from segcore.files import images
 from segcore.files.description import SETS
 from segcore.runtime.errors import UserError
-from stages import fetch
 from tests.support import tiny
 from tests.support.idd_lite import DESCRIPTION
 from tests.support.running import ROOT
@@ -70,10 +71,10 @@ def fetched(folder: Path, name: str, data: bytes) -> bool:
     """Run the stage in ``folder`` on an archive: whatever is in it, only data/raw may change, and only as a whole."""
     (folder / name).write_bytes(data)
     before = snapshot(folder)
-    section = fetch.FetchParams(dataset=str(ROOT / SETS / "idd_lite.yaml"), source=name)
+    section = FetchParams(dataset=str(ROOT / SETS / "idd_lite.yaml"), source=name)
     with contextlib.chdir(folder):
         try:
-            fetch.bring(section, DESCRIPTION, SMALL)
+            bring(section, DESCRIPTION, SMALL)
         except (UserError, OSError):
             assert snapshot(folder) == before
             return False

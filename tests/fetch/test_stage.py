@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from segcore.fetch.source import FetchParams, without_secrets
 from segcore.files.dataset import read_dataset
-from stages.fetch import FetchParams, without_secrets
 from tests.support import tiny
 from tests.support.fetching import archived, fetch, fetched
 from tests.support.idd_lite import DESCRIPTION
