@@ -11,8 +11,9 @@ import typer
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.rates import wait
 from benchmarks.report import publish
-from benchmarks.throughput import make_run, wait
+from benchmarks.throughput import make_run
 
 NAME = 60  # characters of a kernel's name, which may have hundreds
 

@@ -32,6 +32,7 @@ import typer
 from PIL import Image
 
 from benchmarks.growth import NATIVE, memory_of
+from benchmarks.rates import wait
 from benchmarks.report import publish
 from segcore.export.comparison import multiply_adds
 from segcore.files.onnx import OnnxModel
@@ -151,12 +152,6 @@ def timed(run: Run, where: torch.device, seconds: float) -> list[float]:
         wait(where)
         times.append(time.perf_counter() - started)
     return times
-
-
-def wait(where: torch.device) -> None:
-    """Wait until a CUDA device has computed everything."""
-    if where.type == "cuda":  # benchmarks.throughput has this, too, but its imports take seconds for each row
-        torch.cuda.synchronize(where)
 
 
 def torch_run(case: Case) -> Run:

@@ -12,9 +12,9 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.rates import Work, by_turns
+from benchmarks.rates import Work, by_turns, wait
 from benchmarks.report import publish
-from benchmarks.throughput import make_run, our_step, train_only, wait
+from benchmarks.throughput import make_run, our_step, train_only
 from segcore.network import device
 from segcore.network.tensors import to_float
 from segcore.train.loop import Training

@@ -14,9 +14,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.rates import Work, by_turns, ratio
+from benchmarks.rates import Work, by_turns, ratio, wait
 from benchmarks.report import publish
-from benchmarks.throughput import wait
 from segcore.dataset.frames import find_image, list_frames
 from segcore.files.images import NATIVE, read_image
 from segcore.files.model import MODEL

@@ -5,6 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
 
 Work = Callable[[], float]  # works for some seconds and returns how many units of work it has done
 IMPORTED = ["benchmarks.article", "segcore.train.loop"]  # by the works; it takes seconds, and once is enough
@@ -39,6 +43,14 @@ def ratio(rates: list[float], other: list[float]) -> dict[str, float]:
     """Return how many times as fast ``rates`` are as ``other`` in the same round: median, lowest and highest."""
     ratios = [a / b for a, b in zip(rates, other, strict=True)]
     return {"ratio": round(median(ratios), 3), "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3)}
+
+
+def wait(where: "torch.device") -> None:
+    """Wait until a CUDA device has computed everything."""
+    if where.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(where)
 
 
 def _serve(pipe: Connection, make: Callable[[], Work]) -> None:

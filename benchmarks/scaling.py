@@ -16,9 +16,9 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.rates import ratio
+from benchmarks.rates import ratio, wait
 from benchmarks.report import publish
-from benchmarks.throughput import make_run, wait
+from benchmarks.throughput import make_run
 from segcore.network import device
 from segcore.parallel import group
 from segcore.runtime import processes

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.rates import Work, by_turns, ratio
+from benchmarks.rates import Work, by_turns, ratio, wait
 from benchmarks.report import publish
-from benchmarks.throughput import wait
 from segcore.network import device
 from segcore.network.tensors import FrameStore
 from segcore.train.loop import Training

@@ -14,7 +14,7 @@ import torch
 import typer
 
 from benchmarks import article
-from benchmarks.rates import Work, by_turns, ratio
+from benchmarks.rates import Work, by_turns, ratio, wait
 from benchmarks.report import publish
 from segcore.files.images import RAW
 from segcore.network import device
@@ -135,12 +135,6 @@ def repeated(step: Callable[[], object], batch: int, frames: int, where: torch.d
         return max(1, frames // batch) * batch
 
     return work
-
-
-def wait(where: torch.device) -> None:
-    """Wait until a CUDA device has computed everything."""
-    if where.type == "cuda":
-        torch.cuda.synchronize(where)
 
 
 if __name__ == "__main__":
