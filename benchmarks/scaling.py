@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.rates import ratio, wait
 from benchmarks.report import publish
-from benchmarks.throughput import make_run
+from benchmarks.throughput import make_run, network_and_size
 from segcore.network import device
 from segcore.parallel import group
 from segcore.runtime import processes
@@ -50,7 +50,7 @@ def main(
             about = {"batch": batch, "processes": count, "threads of each": threads}
             about["frames/s"] = round(median(measured), 2)
             rows.append(about | ratio(measured, rates[layouts[0]]))
-    publish("scaling", "Training in several processes, 160×320", rows, rounds=rounds, frames=frames)
+    publish("scaling", f"Training in several processes, {network_and_size()}", rows, rounds=rounds, frames=frames)
 
 
 def measure(count: int, threads: int, batch: int, frames: int) -> float:

@@ -1,9 +1,10 @@
 """Training on arrays that do not fit into memory: ``python -m benchmarks.streaming``.
 
-Writes arrays of 4 GB to a temporary folder, and trains on random frames of them with the recipe of params.yaml, in
-turns: on 100 frames in memory; on the arrays, read ahead in a thread, as train does; and on the arrays, each batch read
-when its step begins. It needs data/arrays (run ``dvc repro preprocess`` first), and a limit on memory, for
-example by ``systemd-run --scope -p MemoryMax=3G``; ``limit, GiB`` in the result is what the cgroup allows.
+Writes arrays of 4 GB to a temporary folder, with frames of the size of data/arrays (run ``dvc repro preprocess``
+first), and trains on random frames of them with the recipe of params.yaml, in turns: on 100 frames in memory; on the
+arrays, read ahead in a thread, as train does; and on the arrays, each batch read when its step begins. It needs a limit
+on memory, for example by ``systemd-run --scope -p MemoryMax=3G``; ``limit, GiB`` in the result is what the cgroup
+allows.
 """
 
 import dataclasses
@@ -20,13 +21,14 @@ import typer
 
 from benchmarks.rates import Work, by_turns, ratio, wait
 from benchmarks.report import publish
+from benchmarks.throughput import network_and_size
+from segcore.files.arrays import load_images
 from segcore.network import device
 from segcore.network.tensors import FrameStore
 from segcore.train.loop import Training
 from segcore.train.recipe import Recipe
 from stages.train import load_data
 
-SIZE = (160, 320)
 LIMITS = ("memory.limit_in_bytes", "memory.max")  # of cgroups, versions 1 and 2
 
 
@@ -38,7 +40,8 @@ def main(
     """Measure, on the CPU: on a GPU the arrays would fit."""
     os.environ["SEGCORE_DEVICE"] = "cpu"
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        write(Path(folder), int(gigabytes * 1e9 / (4 * SIZE[0] * SIZE[1])))
+        height, width = load_images("train").shape[1:3]
+        write(Path(folder), int(gigabytes * 1e9 / (4 * height * width)), height, width)
         kinds = ("in memory", "read ahead", "read between steps")
         rates = by_turns({kind: partial(train, folder, kind, frames) for kind in kinds}, rounds)
     rows = [
@@ -46,13 +49,13 @@ def main(
         for kind, measured in rates.items()
     ]
     about = {"gigabytes": gigabytes, "limit, GiB": limit(), "rounds": rounds}
-    publish("streaming", "Training on arrays larger than memory, 160×320", rows, **about)
+    publish("streaming", f"Training on arrays larger than memory, {network_and_size()}", rows, **about)
 
 
-def write(folder: Path, count: int) -> None:
+def write(folder: Path, count: int, height: int, width: int) -> None:
     """Write images.npy and labels.npy with ``count`` frames: 50 of noise, again and again."""
     rng = np.random.default_rng(0)
-    for name, shape, high in (("images", (*SIZE, 3), 256), ("labels", SIZE, 7)):
+    for name, shape, high in (("images", (height, width, 3), 256), ("labels", (height, width), 7)):
         block = rng.integers(0, high, (50, *shape), dtype=np.uint8)
         array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (count, *shape))
         for first in range(0, count, len(block)):

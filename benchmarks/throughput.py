@@ -4,7 +4,7 @@ Trains on what lies in data/ (run ``dvc repro preprocess`` first): ours on data/
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from torch import Tensor
 
 from benchmarks import article
 from benchmarks.rates import Work, by_turns, ratio, wait
 from benchmarks.report import publish
+from segcore.files.arrays import load_images
 from segcore.files.images import RAW
 from segcore.network import device
 from segcore.network.tensors import to_float
@@ -50,7 +52,13 @@ def main(
         rows.append({"measured": what} | about | ratio(mine, theirs))
     train = Recipe.load().train
     ours_is = f"batch {train.batch_size}, {train.precision} where the hardware has it, {train.optimizer}"
-    publish("throughput", "Training, full network, 160×320", rows, rounds=rounds, frames=frames, ours=ours_is)
+    publish("throughput", f"Training, {network_and_size()}", rows, rounds=rounds, frames=frames, ours=ours_is)
+
+
+def network_and_size() -> str:
+    """Return which network params.yaml trains, and height × width of data/arrays, for a title."""
+    height, width = load_images("train").shape[1:3]
+    return f"{'encoder only' if Recipe.load().model.encoder_only else 'full network'}, {height}×{width}"
 
 
 def make_run(**changes: Any) -> Training:
@@ -106,23 +114,25 @@ def our_step(frames: int) -> Work:
 
 def the_article(frames: int) -> Work:
     """Return the article's training; its workers have read ahead before the clock starts."""
-    theirs, batches = make_loop(), article.batches(RAW)
-    return repeated(lambda: theirs.step(*next(batches)), article.BATCH_SIZE, frames, theirs.device)
+    loop, batches = make_article()
+    return repeated(lambda: loop.step(*next(batches)), article.BATCH_SIZE, frames, loop.device)
 
 
 def the_articles_step(frames: int) -> Work:
     """Return the article's step on a batch in memory."""
-    loop = make_loop()
-    batch = [tensor.to(loop.device) for tensor in next(article.batches(RAW))]
+    loop, batches = make_article()
+    batch = [tensor.to(loop.device) for tensor in next(batches)]
     return repeated(lambda: loop.step(*batch), article.BATCH_SIZE, frames, loop.device)
 
 
-def make_loop() -> article.Loop:
-    """Return the article's loop, with the class weights and the device of our training."""
+def make_article() -> tuple[article.Loop, Iterator[tuple[Tensor, Tensor]]]:
+    """Return the article's loop and its batches, with network, size, class weights and device of our training."""
     run = make_run()
     torch.set_deterministic_debug_mode("default")  # torch's own settings, not ours
     torch.backends.cudnn.allow_tf32 = True
-    return article.Loop(run.weights, run.device)
+    height, width = run.data.train.size
+    loop = article.Loop(run.weights, run.recipe.model.encoder_only, run.device)
+    return loop, article.batches(RAW, (width, height))
 
 
 def repeated(step: Callable[[], object], batch: int, frames: int, where: torch.device) -> Work:

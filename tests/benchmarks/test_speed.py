@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from benchmarks import article, kernels, limits, report, scaling, streaming, throughput, tricks
@@ -62,7 +63,7 @@ def raw(tmp_path):
 
 
 def test_the_articles_frames_are_flipped_and_shifted_with_their_labels(raw):
-    frames = article.Frames(raw)
+    frames = article.Frames(raw, (320, 160))
     seen = set()
     for _ in range(60):
         image, labels = frames[0]
@@ -80,7 +81,7 @@ def test_the_articles_frames_are_flipped_and_shifted_with_their_labels(raw):
 
 def test_the_articles_loop_learns():
     torch.manual_seed(0)
-    training = article.Loop(torch.ones(7), CPU)
+    training = article.Loop(torch.ones(7), encoder_only=False, device=CPU)
     labels = torch.arange(64).div(32, rounding_mode="floor").expand(2, 32, 64)
     images = labels[:, None].expand(-1, 3, -1, -1) + torch.rand(2, 3, 32, 64) / 4
     losses = [training.step(images, labels) for _ in range(40)]
@@ -118,7 +119,6 @@ def in_this_process(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(article, "BATCH_SIZE", 1)
     monkeypatch.setattr(article, "WORKERS", 1)
-    monkeypatch.setattr(article, "SIZE", (64, 32))
     monkeypatch.setattr(limits, "SIZES", (16, 32))
     monkeypatch.setattr(tricks, "BATCH_SIZES", (2, 4))
     restore_modules(monkeypatch)
@@ -131,6 +131,18 @@ def test_a_benchmark_measures_each_work_and_publishes_the_rates(in_this_process,
     module.main(rounds=1, frames=8)
     rows = json.loads((tmp_path / f"results/{module.__name__.split('.')[1]}.json").read_text())["rows"]
     assert len(rows) >= 2
+
+
+@pytest.mark.parametrize(("encoder_only", "title"), [(False, "full network, 32×64"), (True, "encoder only, 32×64")])
+def test_the_article_trains_our_network_at_our_size(in_this_process, encoder_only, title):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(params | {"model": {"encoder_only": encoder_only}}))
+    run, (training, batches) = throughput.make_run(), throughput.make_article()
+    images, labels = next(batches)
+    assert images.shape[2:] == labels.shape[1:] == run.data.train.size
+    assert training.model.state_dict().keys() == run.model.state_dict().keys()
+    assert np.isfinite(training.step(images, labels))
+    assert throughput.network_and_size() == title
 
 
 def test_training_on_arrays_larger_than_memory(in_this_process, tmp_path):
