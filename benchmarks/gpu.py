@@ -225,6 +225,8 @@ def main(
     check: Annotated[list[str], typer.Option(help=f"Only these, of {' '.join(CHECKS)}.")] = list(CHECKS),  # noqa: B006
 ) -> None:
     """Check and measure everything; exit with 1 if a check failed."""
+    if unknown := sorted(set(check) - CHECKS.keys()):
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(CHECKS)}", param_hint="--check")
     end = time.monotonic() + seconds
     out.mkdir(parents=True, exist_ok=True)
     rows = [passed("driver", driver())]

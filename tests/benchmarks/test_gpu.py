@@ -23,11 +23,22 @@ def test_all_tests_that_need_a_gpu_are_run():
     assert marked == {ROOT / name for name in gpu.GPU_TESTS}
 
 
-def test_a_rehearsal_on_the_cpu_passes_all_checks(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+def invoke(*arguments: object):
     app = typer.Typer()
     app.command()(gpu.main)
-    done = CliRunner().invoke(app, [str(ROOT / "data/sample.tar.gz"), "--out", str(tmp_path), *SMALL.split()])
+    return CliRunner().invoke(app, [str(ROOT / "data/sample.tar.gz"), *map(str, arguments)])
+
+
+def test_a_check_that_does_not_exist_is_refused_at_once(tmp_path):
+    done = invoke("--out", tmp_path / "out", "--check", "stages", "--check", "byte")
+    assert done.exit_code == 2
+    assert "byte is none of stages, bytes" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_rehearsal_on_the_cpu_passes_all_checks(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
+    done = invoke("--out", tmp_path, *SMALL.split())
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
     assert all(row["passed"] for row in rows)
