@@ -12,15 +12,14 @@ import yaml
 from segcore.files.description import SETS
 
 ROOT = Path(__file__).parent.parent
+DATASET = SETS / "idd_lite.yaml"
 CODE = ("segcore", "stages", "benchmarks", "tests", "pyproject.toml", "data/random_start.yaml", str(SETS))
 
 
 class Checkout:
     """The copy, at :attr:`root`."""
 
-    def __init__(
-        self, root: Path, source: Path, dataset: Path = SETS / "idd_lite.yaml", **changes: dict[str, Any]
-    ) -> None:
+    def __init__(self, root: Path, source: Path, dataset: Path = DATASET, **changes: dict[str, Any]) -> None:
         """Copy the code to ``root``, and let fetch read ``source``, which ``dataset`` describes.
 
         Its parameters have ``changes`` of these sections.

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
 
-from benchmarks.checkout import ROOT, Checkout
+from benchmarks.checkout import DATASET, ROOT, Checkout
 from segcore.files.model import MODEL
 from segcore.files.scores import SCORES, read_scores
 from segcore.network import device
@@ -47,13 +47,13 @@ class Run:
 
 
 def main(
-    source: Annotated[Path, typer.Argument(exists=True, help="The archive of the data set.")],
-    recipes: Annotated[Path, typer.Argument(exists=True, help="The YAML file of recipes.")],
+    source: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The archive of the data set.")],
+    recipes: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The YAML file of recipes.")],
     out: Annotated[Path, typer.Option(help="A folder for the results and the runs.")],
     seeds: Annotated[int, typer.Option(help="Each recipe with the seeds 1 to this.", min=1)] = 2,
     epochs: Annotated[int, typer.Option(help="Of recipes that do not say.", min=1)] = 12,
     height: Annotated[int, typer.Option(help="Height of the network's input; its width is twice that.")] = 80,
-    validation: Annotated[str, typer.Option(help="The frames to score: holdout or official.")] = "holdout",
+    validation: Annotated[Literal["holdout", "official"], typer.Option(help="The frames to score.")] = "holdout",
     jobs: Annotated[int, typer.Option(help="Runs at a time, which share the device.", min=1)] = 2,
     minutes: Annotated[float, typer.Option(help="Stop after this time.")] = 600,
 ) -> None:
@@ -101,7 +101,7 @@ def main(
 
 
 def claim(out: Path, source: Path) -> None:
-    """Note in ``out`` from what its results come.
+    """Record in ``out`` which code, parameters and data its results come from.
 
     Raises:
         typer.BadParameter: if they come from different code, parameters or data.
@@ -109,6 +109,7 @@ def claim(out: Path, source: Path) -> None:
     files = [
         ROOT / "params.yaml",
         source,
+        ROOT / DATASET,
         *sorted((ROOT / "segcore").rglob("*.py")),
         *sorted((ROOT / "stages").glob("*.py")),
     ]
@@ -121,7 +122,7 @@ def claim(out: Path, source: Path) -> None:
 
 
 def name(run: Run) -> str:
-    """Return the name of the folder of a run: a few characters that no different run has."""
+    """Return the folder name of a run, a hash of its recipe and seed."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()[:12]
 
 

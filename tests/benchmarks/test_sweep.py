@@ -5,6 +5,7 @@ import re
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from benchmarks import sweep
 from tests.support.running import ROOT
@@ -16,6 +17,37 @@ default: {}
 wrong: {train: {lr: -1}}
 longer: {train: {epochs: 2}, augment: {flip: false}}
 """
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("data params.yaml", "'data' is a directory"),
+        ("params.yaml data", "'data' is a directory"),
+        ("params.yaml params.yaml --validation test", "'test' is not one of"),
+    ],
+)
+def test_a_folder_as_a_file_and_unknown_validation_frames_are_refused(arguments, problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    app = typer.Typer()
+    app.command()(sweep.main)
+    done = CliRunner().invoke(app, [*arguments.split(), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert problem in done.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changed", ["archive", "params.yaml", "data/sets/idd_lite.yaml", "stages/fetch.py"])
+def test_a_folder_of_results_is_for_one_state_of_code_parameters_and_data(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "ROOT", tmp_path)
+    for name in ("archive", "params.yaml", "data/sets/idd_lite.yaml", "stages/fetch.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    for _ in range(2):
+        sweep.claim(tmp_path / "out", tmp_path / "archive")
+    (tmp_path / changed).write_text("after")
+    with pytest.raises(typer.BadParameter, match="has results of different code, parameters or data"):
+        sweep.claim(tmp_path / "out", tmp_path / "archive")
 
 
 def test_it_goes_on_where_it_was_until_every_recipe_has_its_seeds(tmp_path, monkeypatch, capsys):
