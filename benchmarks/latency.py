@@ -13,14 +13,11 @@ model was loaded; on CUDA the peak of what torch allocated there. ``ru_maxrss`` 
 peak of the parent process. onnxruntime runs on the CPU only.
 """
 
-import io
 import multiprocessing
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +30,7 @@ from PIL import Image
 
 from benchmarks.growth import NATIVE, memory_of
 from benchmarks.rates import wait
-from benchmarks.report import publish
+from benchmarks.report import show, write
 from segcore.export.comparison import multiply_adds
 from segcore.files.onnx import OnnxModel
 from segcore.inference.predictor import Predictor, confidence, to_native
@@ -63,7 +60,7 @@ class Case:
 def main(
     model: Annotated[Path, typer.Argument(exists=True, help="A model file of the pipeline, .safetensors.")],
     onnx: Annotated[list[Path], typer.Option(exists=True, help="An exported model; may be given several times.")] = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="The JSON file; by default in benchmarks/results.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the results; by default benchmarks/results.")] = None,
     seconds: Annotated[float, typer.Option(min=0, help="Seconds for which each row is measured.")] = 3,
     limit: Annotated[float, typer.Option(help="Seconds after which a row is given up.")] = 120,
 ) -> None:
@@ -84,9 +81,9 @@ def main(
     for case in cases(model, onnx, predictor.size):
         rows.append(row_of(case, measure(case, seconds, limit)))
         print(*(f"{key} {value}" for key, value in rows[-1].items() if value is not None), sep=", ", flush=True)
-        with redirect_stdout(io.StringIO()):  # the table is shown once, at the end
-            save(rows, out, about)
-    save(rows, out, about)
+        # After each row, in case a later one ends this process.
+        measured = write("latency", rows, out, **about)
+    show("Prediction, median of a batch", rows, measured)
     if any(row["problem"] for row in rows):
         raise typer.Exit(1)
 
@@ -212,18 +209,6 @@ def row_of(case: Case, found: Row) -> Row:
 def rounded(value: float) -> float:
     """Round to the digits for which the table has room."""
     return round(value) if value >= 1000 else round(value, 2)
-
-
-def save(rows: list[Row], out: Path | None, about: Row) -> None:
-    """Print the table and write the JSON file."""
-    title = "Prediction, median of a batch"
-    if out is None:
-        publish("latency", title, rows, **about)
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        publish("latency", title, rows, Path(folder), **about)
-        shutil.move(Path(folder, "latency.json"), out)
 
 
 def by(size: tuple[int, int]) -> str:

@@ -14,12 +14,12 @@ RESULTS = Path(__file__).parent / "results"
 WIDTH = 120  # columns, where there is no terminal
 
 
-def publish(name: str, title: str, rows: list[dict[str, Any]], folder: Path | None = None, **about: Any) -> None:
+def publish(name: str, title: str, rows: list[dict[str, Any]], **about: Any) -> None:
     """Write ``rows`` as :func:`write` does, and print them as :func:`show` does."""
-    show(title, rows, write(name, rows, folder, **about))
+    show(title, rows, write(name, rows, **about))
 
 
-def write(name: str, rows: list[dict[str, Any]], folder: Path | None, **about: Any) -> dict[str, Any]:
+def write(name: str, rows: list[dict[str, Any]], folder: Path | None = None, **about: Any) -> dict[str, Any]:
     """Write ``rows`` to NAME.json, with ``about``, when, where and by which command they were measured.
 
     Args:

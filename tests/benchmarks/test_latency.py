@@ -30,8 +30,8 @@ def measured(monkeypatch, tmp_path, *arguments: object):
     monkeypatch.setenv("SEGCORE_DEVICE", "cpu")
     app = typer.Typer()
     app.command()(latency.main)
-    done = CliRunner().invoke(app, [*map(str, arguments), "--out", str(tmp_path / "new/cpu.json")])
-    return done, json.loads((tmp_path / "new/cpu.json").read_text())
+    done = CliRunner().invoke(app, [*map(str, arguments), "--out", str(tmp_path / "new")])
+    return done, json.loads((tmp_path / "new/latency.json").read_text())
 
 
 def test_each_runtime_input_and_batch_has_a_row_with_positive_figures(files, tmp_path, monkeypatch):
@@ -40,6 +40,7 @@ def test_each_runtime_input_and_batch_has_a_row_with_positive_figures(files, tmp
     model, onnx = files
     done, written = measured(monkeypatch, tmp_path, model, "--onnx", onnx, "--seconds", 0)
     assert done.exit_code == 0, done.output
+    assert done.output.count("Prediction, median of a batch") == 1
     native, small = "227×320", "32×64"
     assert [(row["runtime"], row["precision"], row["input"], row["batch"]) for row in written["rows"]] == [
         ("torch", "fp32", "network alone", 2),
@@ -83,7 +84,7 @@ def test_a_row_that_could_not_be_measured_is_written_and_the_exit_code_is_1(file
 
 def test_rows_are_written_as_soon_as_they_are_known(files, tmp_path, monkeypatch):
     def measure(*_: object) -> dict[str, object]:
-        known.append(len(json.loads((tmp_path / "new/cpu.json").read_text())["rows"]) if known else 0)
+        known.append(len(json.loads((tmp_path / "new/latency.json").read_text())["rows"]) if known else 0)
         return {"problem": "none of this is measured"}
 
     known = []

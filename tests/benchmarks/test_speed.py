@@ -179,7 +179,8 @@ def test_the_operations_of_a_frame_are_those_of_the_design():
 
 def test_a_report_says_what_was_measured_where_and_how(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["throughput", "--rounds", "3"])
-    report.publish("throughput", "Title", [{"what": "ours", "rate": 1.5}, {"what": "theirs", "rate": None}], tmp_path)
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    report.publish("throughput", "Title", [{"what": "ours", "rate": 1.5}, {"what": "theirs", "rate": None}])
     written = json.loads((tmp_path / "throughput.json").read_text())
     assert written["rows"] == [{"what": "ours", "rate": 1.5}, {"what": "theirs", "rate": None}]
     assert written["measured"]["command"] == "python -m benchmarks.throughput --rounds 3"
