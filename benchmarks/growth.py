@@ -15,10 +15,8 @@ the larger of two runs. Neither is from ``wait4``, whose peak begins with that o
 is written every second, so that the shortest training writes one, too, which takes memory.
 """
 
-import io
 import math
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -30,10 +28,10 @@ from typing import Any
 import typer
 
 from benchmarks import report
-from benchmarks.checkout import ROOT, Checkout
+from benchmarks.checkout import Checkout
 from segcore.dataset.frames import SPLITS
+from tests.support import tiny
 
-SAMPLE = ROOT / "data/sample.tar.gz"
 # The stages, and the splits whose frames they work on.
 STAGES = {"fetch": SPLITS, "preprocess": SPLITS, "train": ("train",), "evaluate": ("val", "test")}
 ORDER = list(STAGES)
@@ -96,7 +94,7 @@ def main() -> None:
 def measure(sizes: Sizes, chosen: Iterable[Load], root: Path) -> list[Row]:
     """Return the rows of the ``chosen`` loads, measured in a copy of the checkout at ``root``."""
     checkout = Checkout(root, root / "frames.tar.gz")
-    sample = read_sample(sizes.sample)
+    sample = tiny.scenes(**sizes.sample)
     rows = []
     for load in chosen:
         write_archive(root / "frames.tar.gz", sample, load.repeats)
@@ -125,27 +123,10 @@ def loads(sizes: Sizes) -> Iterator[Load]:
         yield Load("pixels", factor, ("train", "evaluate"), 2, 1, size)
 
 
-def read_sample(frames: dict[str, int]) -> dict[str, bytes]:
-    """Return the files of the first ``frames`` of each split of the built-in sample."""
-    with tarfile.open(SAMPLE) as archive:
-        found = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
-        files = {name: file.read() for name, file in sorted(found.items()) if file}
-    chosen = {}
-    for split, count in frames.items():
-        for tree in ("leftImg8bit", "gtFine"):
-            chosen |= {name: files[name] for name in [n for n in files if n.startswith(f"{tree}/{split}/")][:count]}
-    return chosen
-
-
 def write_archive(path: Path, sample: dict[str, bytes], times: int) -> None:
     """Write the files ``times`` times, each time under different names of drives."""
-    with tarfile.open(path, "w:gz") as archive:
-        for number in range(times):
-            for name, data in sample.items():
-                tree, split, drive, file = name.split("/")
-                member = tarfile.TarInfo(f"{tree}/{split}/{drive}-{number}/{file}")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
+    files = [(*name.rsplit("/", 1), data) for name, data in sample.items()]
+    tiny.write_tar(path, {f"{drive}-{i}/{file}": data for i in range(times) for drive, file, data in files})
 
 
 def run_and_watch(checkout: Checkout, stage: str) -> tuple[float, float, float]:

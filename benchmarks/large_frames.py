@@ -1,9 +1,9 @@
 """Show that large frames with polygons take flat memory: ``python -m benchmarks.large_frames``.
 
 Frames of 1920×1080 pixels with polygons, in a folder in the layout of IDD Segmentation, go through fetch and
-preprocess, to 512×1024, with as many threads as there are cores. The fewest of them are trained on for an epoch, too.
-The frames are scenes of the built-in sample, enlarged, with noise, as JPEGs of about the size of IDD's. A polygons file
-has 60 objects of 4 to 60 points.
+preprocess, to 512×1024, with as many threads as there are cores. The smallest number of them is also trained on for one
+epoch. The frames are scenes of the built-in sample, enlarged, with noise, as JPEGs of about the size of IDD's. A
+polygons file has 60 objects of 4 to 60 points.
 
 ``frames/s`` is the number of frames divided by the seconds of the whole process. ``decoding alone`` is the rate at
 which Pillow decodes these JPEGs in as many threads, without anything else. ``14,000 frames, minutes`` divides that
@@ -26,9 +26,10 @@ from PIL import Image
 
 from benchmarks import report
 from benchmarks.checkout import ROOT, Checkout
-from benchmarks.growth import ANONYMOUS, MEMORY_FACTOR, MEMORY_NOISE, PEAK, Row, read_sample, run_and_watch
+from benchmarks.growth import ANONYMOUS, MEMORY_FACTOR, MEMORY_NOISE, PEAK, Row, run_and_watch
 from segcore.files.description import SETS, read_description
 from segcore.runtime.threads import thread_count
+from tests.support import tiny
 
 COUNTS = (88, 350, 700)
 SIZE = (1920, 1080)
@@ -88,7 +89,7 @@ def row_of(stage: str, frames: int, alone: float, seconds: float, anonymous: flo
 def make_pictures(size: tuple[int, int]) -> list[bytes]:
     """Return the JPEGs."""
     rng = np.random.default_rng(0)
-    files = read_sample({"train": POOL})
+    files = tiny.scenes(POOL, 0, 0)
     pictures = []
     for data in [data for name, data in files.items() if name.startswith("leftImg8bit/")]:
         with Image.open(BytesIO(data)) as scene:
@@ -112,13 +113,10 @@ def write_frame(source: Path, number: int, picture: bytes, size: tuple[int, int]
         points = centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         objects.append({"label": str(rng.choice(names)), "polygon": points.round(1).tolist()})
     polygons = {"imgHeight": size[1], "imgWidth": size[0], "objects": objects}
-    for tree, name, data in (
-        ("leftImg8bit", f"frame{number}_leftImg8bit.jpg", picture),
-        ("gtFine", f"frame{number}_gtFine_polygons.json", json.dumps(polygons).encode()),
-    ):
-        path = source / "idd20kII" / tree / split / drive / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    frame = f"{split}/{drive}/frame{number}"
+    files = {f"leftImg8bit/{frame}_leftImg8bit.jpg": picture}
+    files[f"gtFine/{frame}_gtFine_polygons.json"] = json.dumps(polygons).encode()
+    tiny.write_folder(source / "idd20kII", files)
 
 
 def decoding_rate(pictures: list[bytes]) -> float:
