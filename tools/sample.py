@@ -30,7 +30,7 @@ def main(output: Annotated[Path, typer.Option(help="the archive to write")] = Pa
         partial.write_bytes(pack(files))
 
 
-def draw_sample(seed: int = SEED) -> dict[str, bytes]:
+def draw_sample() -> dict[str, bytes]:
     """Draw all frames, and return the content of each file by its path in the published layout."""
     places = [
         (split, drive, index)
@@ -39,7 +39,7 @@ def draw_sample(seed: int = SEED) -> dict[str, bytes]:
         for index in range(frames)
     ]
     files: dict[str, bytes] = {}
-    for drawn in console.map_with_progress(lambda place: encode_frame(seed, *place), places, "draw frames"):
+    for drawn in console.map_with_progress(lambda place: encode_frame(SEED, *place), places, "draw frames"):
         files |= drawn
     return files
 
