@@ -48,7 +48,7 @@ remotes: install .venv/plugins  ## install DVC's plugins for remotes, also if no
 	$(PIP) -r requirements-remotes.lock
 	@touch $@
 
-# Said once for each .venv, which may have it.
+# Printed once per .venv; the plugin may already be there.
 .venv/told-%: .venv/installed
 	@echo "requirements-remotes.lock lacks DVC's plugin for $*://. Install it, again whenever .venv is made anew:" \
 	    "$(BIN)/pip install 'dvc[$*]'" >&2

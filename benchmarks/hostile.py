@@ -230,7 +230,10 @@ def attempt(name: str) -> tuple[str, bool]:
 
 
 def _measured(unpack: Unpack, disk: list[int]) -> Unpack:
-    """Return ``unpack``, which also notes the bytes in its output folder at the end: it only adds to the folder."""
+    """Return a version of ``unpack`` that also records the size of its output folder at the end.
+
+    That is its largest size, as nothing is deleted.
+    """
 
     def run(source: Path, raw: Path, place: archive.Place, limits: Limits) -> None:
         try:
