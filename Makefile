@@ -21,7 +21,7 @@ LOCKED := $(filter azure:// gs:// s3:// ssh:// webdav:// webdavs://,$(REMOTES))
 UNLOCKED := $(filter gdrive:// hdfs:// oss:// webhdfs://,$(REMOTES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install remotes again repro sample check fast test review gate submission lint format data lock clean
+.PHONY: help install remotes again repro sample check fast test review gate submission lint format data reference lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -114,6 +114,9 @@ lint: install  ## check style, types and layers
 format: install  ## apply style
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+reference: install  ## write docs/reference.md from the code
+	$(BIN)/python -m tools.reference
 
 UV := uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
     --custom-compile-command "make lock"

@@ -1,11 +1,13 @@
-"""Write docs/reference.md: parameters, stages, commands, targets of make, metrics and environment variables.
+"""Write docs/reference.md: parameters, stages, files, metrics, commands, targets of make, environment variables.
 
-All of it comes from the code: the types of the parameters and metrics, the docstrings of stages and commands, and the
-comments in params.yaml and the Makefile. ``make reference`` runs this, and a test compares the result with the file.
+All of it but the environment variables comes from the code: the types of the parameters and metrics, the docstrings of
+stages and commands, dvc.yaml, and the comments in params.yaml and the Makefile. ``make reference`` runs this, and a
+test compares the result with the file.
 """
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +42,15 @@ SECTIONS: dict[str, type[Strict]] = {
     "render": RenderParams,
 }
 METRICS: dict[Path, type[Strict]] = {SCORES: Scores, EXPORT: ExportScores}
+VARIABLES = {
+    "SEGCORE_DEVICE": "`cpu`, `cuda` or `cuda:N`. By default a free CUDA device, or the CPU if there is none; an "
+    "NVIDIA GPU that torch cannot use is an error.",
+    "SEGCORE_THREADS": "Threads on the CPU. By default one for each core, or fewer if a container has a CPU quota.",
+    "SEGCORE_PROCESSES": "Processes that share the work, each on a GPU of its own or on a part of the cores; "
+    "[several processes](cluster.md). By default 1.",
+    "SEGCORE_CHECKPOINT_SECONDS": "Seconds from one checkpoint to the next. By default 10, or more, so that they take "
+    "at most 1 % of the time.",
+}
 KINDS = {
     "integer": "whole number",
     "number": "number",
@@ -61,14 +72,14 @@ def main() -> None:
 
 def page() -> str:
     """Return the page."""
-    parts = (HEAD, *parameters(), *stages(), *metrics(), *commands(), *targets(), *environment())
+    parts = (HEAD, *parameters(), *stages(), *files(), *metrics(), *commands(), *targets(), *environment())
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
 def parameters() -> Iterator[str]:
     """Yield the parameters: a table for each section of params.yaml."""
     text = (ROOT / "params.yaml").read_text()
-    yield "## Parameters\n\n`params.yaml` has them. `dvc exp run -S train.epochs=200` sets one for a run."
+    yield "## Parameters\n\n`params.yaml` has them. `dvc exp run -S train.epochs=200` changes one, and runs the stages."
     for section, values in yaml.safe_load(text).items():
         schema = SECTIONS[section].model_json_schema()
         lines = text[text.index(f"\n{section}:") :]
@@ -80,9 +91,9 @@ def parameters() -> Iterator[str]:
 
 
 def comment(lines: str, name: str) -> str:
-    """Return the comment of a parameter in the lines of params.yaml."""
+    """Return the comment of a parameter in the lines of params.yaml, without the values that it may have."""
     found = re.search(rf"^  {name}:[^#\n]*# (.*)$", lines, re.MULTILINE)
-    return found[1] if found else ""
+    return linked(re.sub(r"; \w+(?: \| \w+)+$", "", found[1])) if found else ""
 
 
 def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -98,21 +109,40 @@ def allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def stages() -> Iterator[str]:
-    """Yield what each stage does, and the files that it writes."""
+    """Yield what each stage reads and writes."""
     yield "## Stages\n\n`python -m stages.NAME --help` prints the same."
-    for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]:
-        yield f"### {name}\n\n{prose(import_module(f'stages.{name}').main.__doc__)}"
+    for name, docstring in stage_docstrings().items():
+        yield f"### {name}\n\n{prose(docstring)}"
 
 
-def commands() -> Iterator[str]:
-    """Yield the commands of `python -m segcore`, with their arguments and options."""
-    yield "## Commands"
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        usage = " ".join(["python -m segcore", name, *command.collect_usage_pieces(command.context_class(command))])
-        rows = [(f"`{' '.join(each.opts)}`", getattr(each, "help", None) or "") for each in command.params]
-        options = f"\n\n{table(('argument', 'about'), rows)}" if rows else ""
-        yield f"### {name}\n\n`{usage}`\n\n{prose(command.callback.__doc__)}{options}"
+def files() -> Iterator[str]:
+    """Yield the files that the stages write: which stage does, which read them, and what stores them."""
+    graph = graph_of_stages()
+    rows = [
+        (f"`{path}`", name, ", ".join(readers(path, graph)) or "people", "git" if in_git else "DVC")
+        for name, stage in graph.items()
+        for path, in_git in written(stage)
+    ]
+    about = "What the stages write. What DVC stores, `dvc pull` gets from the remote."
+    yield f"## Files\n\n{about}\n\n{table(('path', 'written by', 'read by', 'stored by'), rows)}"
+
+
+def written(stage: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the path of each output of a stage of dvc.yaml, and whether git stores it."""
+    for kind in ("outs", "metrics", "plots"):
+        for output in stage.get(kind, []):
+            [(path, options)] = output.items() if isinstance(output, dict) else [(output, {})]
+            yield path, not options.get("cache", True)
+
+
+def readers(path: str, graph: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the stages of dvc.yaml that read a path, what is in it, or the folder that it is in."""
+    inside = f"{path}/"
+    return [
+        name
+        for name, stage in graph.items()
+        if any(dep == path or dep.startswith(inside) or path.startswith(f"{dep}/") for dep in stage["deps"])
+    ]
 
 
 def metrics() -> Iterator[str]:
@@ -124,6 +154,39 @@ def metrics() -> Iterator[str]:
         yield f"### {path}\n\n{table(('metric', 'meaning'), rows)}"
 
 
+def commands() -> Iterator[str]:
+    """Yield the commands of `python -m segcore`, with their arguments and options."""
+    yield "## Commands\n\n`python -m segcore COMMAND --help` prints the same."
+    for name, command in commands_by_name().items():
+        usage = " ".join([f"python -m segcore {name}", *(f"{use(each)}" for each in command.params)])
+        rows = [(f"`{name_of(each)}`", about(each)) for each in command.params]
+        options = f"\n\n{table(('argument', 'about'), rows)}" if rows else ""
+        yield f"### {name}\n\n`{usage}`\n\n{prose(command.callback.__doc__)}{options}"
+
+
+def name_of(parameter: Any) -> str:
+    """Return the name of an argument or option as people type it."""
+    if parameter.param_type_name == "option":
+        return parameter.opts[0]
+    return parameter.metavar or parameter.name.upper()
+
+
+def use(parameter: Any) -> str:
+    """Return an argument or option as a line of usage has it: in brackets unless it is required."""
+    name = name_of(parameter)
+    if parameter.param_type_name == "option" and not parameter.is_flag:
+        name += f" {parameter.name.upper()}"
+    return name if parameter.required else f"[{name}]"
+
+
+def about(parameter: Any) -> str:
+    """Return the help of an argument or option, and its default, if it has one that is worth a word."""
+    shown, default = parameter.show_default, parameter.default
+    if isinstance(shown, bool):
+        shown = str(default) if shown and not parameter.required and default not in (None, False, "") else ""
+    return f"{parameter.help} By default: {shown}." if shown else parameter.help
+
+
 def targets() -> Iterator[str]:
     """Yield the targets of make."""
     found = re.findall(r"^([a-z]+):.*?## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -131,23 +194,45 @@ def targets() -> Iterator[str]:
 
 
 def environment() -> Iterator[str]:
-    """Yield the environment variables that the docstrings of stages and commands name."""
-    seen: dict[str, tuple[str, list[str]]] = {}
-    names = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    for name in names:
-        text = inspect.cleandoc(import_module(f"stages.{name}").main.__doc__)
-        for paragraph in re.findall(r"^Environment: (.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL):
-            for found in re.split(r";\s+(?=SEGCORE_)", " ".join(paragraph.split())):
-                variable, _, about = found.rstrip(".").partition(", ")
-                seen.setdefault(variable, (about, []))[1].append(name)
-    rows = [(f"`{variable}`", about, ", ".join(users)) for variable, (about, users) in seen.items()]
-    yield f"## Environment variables\n\n{table(('variable', 'meaning', 'stages'), rows)}"
+    """Yield the environment variables, with the stages and commands whose docstrings name them."""
+    docstrings = stage_docstrings() | {name: each.callback.__doc__ for name, each in commands_by_name().items()}
+    rows = [
+        (f"`{variable}`", meaning, ", ".join(name for name, text in docstrings.items() if variable in text))
+        for variable, meaning in VARIABLES.items()
+    ]
+    about = "They say how to compute, and not what. A model records its device, threads and processes."
+    yield f"## Environment variables\n\n{about}\n\n{table(('variable', 'meaning', 'read by'), rows)}"
 
 
-def prose(docstring: str | None) -> str:
-    """Return a docstring as Markdown: one line for each paragraph, with its first word in bold."""
-    paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n")]
-    return "\n\n".join(re.sub(r"^(\w[\w ]*):", r"**\1**:", part) for part in paragraphs)
+def graph_of_stages() -> dict[str, dict[str, Any]]:
+    """Return the stages of dvc.yaml."""
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def stage_docstrings() -> dict[str, str]:
+    """Return what each stage says about itself, in the order of dvc.yaml."""
+    return {name: import_module(f"stages.{name}").main.__doc__ for name in graph_of_stages()}
+
+
+def commands_by_name() -> dict[str, Any]:
+    """Return the commands of `python -m segcore`."""
+    group: Any = typer.main.get_command(app)
+    return group.commands
+
+
+def prose(docstring: str) -> str:
+    """Return a docstring as Markdown, with the labels of its paragraphs, such as `Reads:`, in bold.
+
+    The first paragraph has no label, although there may be a colon in it.
+    """
+    first, *others = [" ".join(part.split()) for part in inspect.cleandoc(linked(docstring)).split("\n\n")]
+    paragraphs = [first, *(re.sub(r"^(\w+(?: \w+)?):", r"**\1**:", part) for part in others)]
+    return "\n\n".join(textwrap.fill(part, 120, break_long_words=False, break_on_hyphens=False) for part in paragraphs)
+
+
+def linked(text: str) -> str:
+    """Return a text with links to the pages that it names."""
+    return re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", text)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
