@@ -21,7 +21,8 @@ LOCKED := $(filter azure:// gs:// s3:// ssh:// webdav:// webdavs://,$(REMOTES))
 UNLOCKED := $(filter gdrive:// hdfs:// oss:// webhdfs://,$(REMOTES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install remotes again repro sample check fast test review gate submission lint format data reference lock clean
+.PHONY: help install remotes again repro sample watch check fast test review gate submission lint format data reference lock \
+    clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -75,6 +76,20 @@ sample: install  ## run two epochs on the built-in sample in a temporary folder,
 	    --set-param fetch.dataset=data/sets/idd_lite.yaml \
 	    --set-param train.init=data/random_start.yaml --set-param train.epochs=2
 	@$(BIN)/python -m dvc metrics diff --all HEAD sample
+
+# DVC gives each of them a folder. One is running if a process works there: after a kill, the folder stays.
+watch: install  ## show how far experiments in the queue or with --temp are, and draw their curves in dvc_plots_NAME/
+	@shopt -s nullglob; running=no; \
+	for folder in .dvc/tmp/exps/{,standalone/}tmp*; do \
+	    readlink /proc/[0-9]*/cwd | grep -qxF "$$(realpath "$$folder")" || continue; \
+	    running=yes; id=$${folder##*/}; \
+	    name=$$(sed -nE "s,.*/$$id\".*\"name\": \"([^\"]+)\".*,\1,p" /dev/null .dvc/tmp/exps/{,standalone/}run/*/*.run); \
+	    echo "$${name:=$$id} ($$folder)"; \
+	    [[ -f $$folder/metrics/curves.tsv ]] || { echo 'no epoch yet'; continue; }; \
+	    { head -1 "$$folder/metrics/curves.tsv"; tail -n +2 "$$folder/metrics/curves.tsv" | tail -5; } | expand -t 12; \
+	    (cd "$$folder" && "$(CURDIR)/$(BIN)/python" -m dvc plots show --out "$(CURDIR)/dvc_plots_$$name"); \
+	done; \
+	[[ $$running == yes ]] || { echo 'no experiment is running in the queue or with --temp' >&2; exit 1; }
 
 check: install  ## lint and the fast tests, in a minute
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast

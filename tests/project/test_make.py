@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo.experiments.executor.base import ExecutorInfo
 
 from tests.support.making import make, program
 from tests.support.running import git
@@ -134,6 +135,49 @@ def test_make_sample_says_how_to_make_git_config_readable_for_dvc():
         "+refs/exps/*:refs/exps/*",
     ]
     assert make("sample").returncode == 0
+
+
+@pytest.fixture
+def experiments(installed):
+    """A function that makes the folder of an experiment, as DVC does, and runs something there if it is ``running``."""
+    processes = []
+
+    def experiment(folder: str, name: str | None, curves: str = "", running: bool = True) -> None:
+        root = Path(".dvc/tmp/exps", folder).resolve()
+        (root / "metrics").mkdir(parents=True)
+        if curves:
+            (root / "metrics/curves.tsv").write_text(curves)
+        info = ExecutorInfo("file:///project", "1234", "dvc-task", str(root), ".dvc", name)
+        info.dump_json(str(root.parent / f"run/{root.name}/{root.name}.run"))
+        if running:
+            processes.append(subprocess.Popen(["sleep", "60"], cwd=root))
+
+    yield experiment
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_make_watch_shows_what_is_running_and_draws_its_curves(experiments):
+    program(".venv/bin/python", '#!/bin/sh\necho "in $(basename "$PWD"):" "$@"\n')
+    epochs = [f"{epoch}\t0.{epoch}\t\t1e-3" for epoch in range(1, 8)]
+    experiments("tmpa", "longer", "\n".join(["epoch\tloss\tval_miou\tlr", *epochs]) + "\n")
+    experiments("standalone/tmpb", None)
+    experiments("tmpc", "killed", "epoch\n1\n", running=False)
+    done = make("watch")
+    assert (done.returncode, done.stderr) == (0, "")
+    table = [line.expandtabs(12) for line in ("epoch\tloss\tval_miou\tlr", *epochs[-5:])]
+    draw = f"in tmpa: -m dvc plots show --out {Path.cwd()}/dvc_plots_longer"
+    assert done.stdout.splitlines() == [
+        "longer (.dvc/tmp/exps/tmpa)", *table, draw, "tmpb (.dvc/tmp/exps/standalone/tmpb)", "no epoch yet",
+    ]  # fmt: skip
+
+
+def test_make_watch_says_that_nothing_is_running(experiments):
+    experiments("tmpc", "killed", "epoch\n1\n", running=False)
+    done = make("watch")
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "no experiment is running in the queue or with --temp" in done.stderr
 
 
 @pytest.mark.usefixtures("installed")
