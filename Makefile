@@ -87,7 +87,7 @@ watch: install  ## show how far experiments in the queue or with --temp are, and
 	    echo "$${name:=$$id} ($$folder)"; \
 	    [[ -f $$folder/metrics/curves.tsv ]] || { echo 'no epoch yet'; continue; }; \
 	    { head -1 "$$folder/metrics/curves.tsv"; tail -n +2 "$$folder/metrics/curves.tsv" | tail -5; } | expand -t 12; \
-	    (cd "$$folder" && "$(CURDIR)/$(BIN)/python" -m dvc plots show --out "$(CURDIR)/dvc_plots_$$name"); \
+	    (cd "$$folder" && "$$OLDPWD/$(BIN)/python" -m dvc plots show --out "$$OLDPWD/dvc_plots_$$name"); \
 	done; \
 	[[ $$running == yes ]] || { echo 'no experiment is running in the queue or with --temp' >&2; exit 1; }
 

@@ -7,20 +7,19 @@ import yaml
 
 from tests.support.workspace import ROOT
 
-DOCUMENTS = ("README.md", "docs/recipes.md", "docs/datasets.md", "docs/team.md")
-PAGES = (
-    *DOCUMENTS,
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/glossary.md",
-    "docs/results.md",
-    "docs/after-a-crash.md",
-    "docs/cluster.md",
-    "docs/export.md",
-    "docs/predict.md",
-    "docs/release.md",
-    "docs/submission.md",
+DOCUMENTS = (
+    "README.md",
+    "docs/datasets.md",
+    "docs/experiments.md",
+    "docs/recipes.md",
+    "docs/reference.md",
+    "docs/team.md",
+    "docs/tutorial.md",
 )
+PAGES = sorted(
+    {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} | {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+)
+LINK = re.compile(r"\]\(([^):#]*)(?:#([^)]+))?\)")  # to a page or a heading of the repository
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -39,10 +38,29 @@ def test_targets_named_in_commands_exist(document):
 
 @pytest.mark.parametrize("document", PAGES)
 def test_links_inside_the_repository_lead_somewhere(document):
-    links = re.findall(r"\]\(([^):#]+)", (ROOT / document).read_text())
-    assert [
-        link for link in links if not link.startswith("http") and not (ROOT / document).parent.joinpath(link).exists()
-    ] == []
+    page = ROOT / document
+    broken = []
+    for path, anchor in LINK.findall(page.read_text()):
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
+            broken.append(f"{path}#{anchor}")
+    assert broken == []
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall("^#+ (.*)$", re.sub("^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_anchors_are_those_of_github():
+    page = "# The article's `code`, and more\n```sh\n# no heading\n```\n## A – B\n"
+    assert anchors(page) == {"the-articles-code-and-more", "a--b"}
+
+
+def test_the_readme_leads_to_every_page():
+    linked = {path for path, _ in LINK.findall((ROOT / "README.md").read_text())}
+    assert [page for page in PAGES if page not in linked | {"README.md", "CHANGELOG.md"}] == []
 
 
 def test_paths_named_in_contributing_exist():

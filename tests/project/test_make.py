@@ -206,6 +206,14 @@ def test_make_data_copies_the_archive(before):
 
 
 @pytest.mark.usefixtures("installed")
+def test_make_data_of_a_url():
+    url = "https://example.org/a b.tar.gz?token=$x'"
+    get, add = ["get-url", "--force", url, "data/idd-lite.tar.gz"], ["add", "data/idd-lite.tar.gz"]
+    said = make("data", f"URL={url}").stdout.splitlines()
+    assert said[:-1] == ["-m", "dvc", *get, "-m", "dvc", *add]
+
+
+@pytest.mark.usefixtures("installed")
 def test_make_data_of_a_missing_archive():
     Path("data").mkdir()
     done = make("data", "ARCHIVE=no.tar.gz")

@@ -62,7 +62,7 @@ def test_a_path_in_inner_quotes(workspace, tmp_path):
 @pytest.mark.system
 @pytest.mark.parametrize("source", ["../idd.zip", UNPACKED])
 def test_only_an_absolute_path_is_found_from_a_temporary_folder(unpacked, source):
-    """Unless DVC has the data. If a relative path works one day, the README need not say that it does not."""
+    """Unless DVC has the data. If a relative path works one day, docs/experiments.md need not say so."""
     tiny.write_zip(unpacked.root.parent / "idd.zip", tiny.scenes(4, 2, 1))
     command = ["dvc", "exp", "run", "--temp", "--single-item", "fetch", "--set-param"]
     asked = [*command, f"fetch.source={source}"]

@@ -2,13 +2,12 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.making import program
+from tests.support.making import PROJECT, build
 from tests.support.running import wait_until
 from tests.support.servers import missing, s3_server
 from tests.support.workspace import ROOT, Workspace, stages_run
@@ -20,19 +19,6 @@ SECTIONS = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re
 WHO = re.compile("(?:The|A) (maintainer|author|reviewer|colleague) ")
 ELSEWHERE = "A cache that several people share, and links"  # has lines for root; test_cache.py does what they do
 FAILS = re.compile("^(.+?) +# fails: .+$", re.MULTILINE)
-COPIED = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-remotes.lock")
-BUILD = """#!/bin/sh
-# Stands for the Python of the computer: the environments that it makes use that of the tests, and note what pip gets.
-[ "$1 $2" = "-m venv" ] || exec "{python}" "$@"
-mkdir -p .venv/bin
-: > .venv/bin/activate
-cat > .venv/bin/python << 'END'
-#!/bin/sh
-[ "$1 $2" = "-m pip" ] || exec "{python}" "$@"
-echo "$@" >> .venv/pip
-END
-chmod +x .venv/bin/python
-"""
 
 
 def blocks(text: str) -> list[str]:
@@ -53,10 +39,10 @@ class Team:
             "range(1,6)": "range(1,4)",
             "{1..5}": "{1..3}",
         }
-        self.python = program(str(root / "python"), BUILD.format(python=sys.executable))
+        self.python = build(root / "python")
         first = Workspace.create(self.clone("maintainer"))
         first.set_sample(val=12)
-        for name in COPIED:
+        for name in PROJECT:
             (first.root / name).write_bytes((ROOT / name).read_bytes())
         first.repro()
         first.commit("the first results")
