@@ -17,6 +17,7 @@ import typer
 import yaml
 
 from segcore.__main__ import app
+from segcore.fetch.source import FetchParams
 from segcore.files.onnx import EXPORT, ExportScores
 from segcore.files.scores import SCORES, Scores
 from segcore.network.erfnet import ModelParams
@@ -26,7 +27,6 @@ from segcore.train.augment import AugmentParams
 from segcore.train.recipe import TrainParams
 from stages.evaluate import EvaluateParams
 from stages.export import ExportParams
-from stages.fetch import FetchParams
 from stages.render import RenderParams
 
 ROOT = Path(__file__).resolve().parent.parent
