@@ -20,6 +20,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also where a test imports onnxrunti
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with the longest tests first, so that at the end no core waits for a long one."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("system", "slow")])
+
+
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory, worker_id) -> tuple[Workspace, dict[str, Trace]]:
     """A workspace where DVC has run all stages, the results committed, and what each stage was seen to do.
