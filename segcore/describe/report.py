@@ -126,7 +126,7 @@ def heat_maps(names: list[str], labels: np.ndarray) -> list[Figure]:
     """Draw where in the frame each class is, from class ids and void, N×H×W."""
     figures = []
     for name, frames in zip(names, count_frames(labels, len(names)), strict=True):
-        about = f"in {frames.max() / len(labels):.0%} of the frames at its most frequent place"
+        about = f"the lightest place has it in {frames.max() / len(labels):.0%} of the frames"
         figures.append(Figure(name, jpeg_uri(draw_heat(frames)), about))
     return figures
 
@@ -148,11 +148,10 @@ def class_shares(names: list[str], counts: dict[str, np.ndarray]) -> tuple[list[
         names: of the classes and, last, void.
         counts: by name of the split, as :func:`count_classes` returns them.
     """
-    head, columns = ["class"], [names]
-    for name, pixels in counts.items():
-        head += [f"{name}: pixels", f"{name}: frames with it"]
-        columns.append([f"{share:.2%}" for share in pixels.sum(axis=0) / pixels.sum()])
-        columns.append([f"{share:.0%}" for share in (pixels > 0).mean(axis=0)])
+    head = ["class", *(f"{name}: pixels" for name in counts), *(f"{name}: frames with it" for name in counts)]
+    columns = [names]
+    columns += [[f"{share:.2%}" for share in pixels.sum(axis=0) / pixels.sum()] for pixels in counts.values()]
+    columns += [[f"{share:.0%}" for share in (pixels > 0).mean(axis=0)] for pixels in counts.values()]
     return head, list(zip(*columns, strict=True))
 
 
@@ -169,7 +168,7 @@ def unusual_mixes(names: list[str], shots: list[Shot], counts: np.ndarray) -> li
     for k in np.argsort(-far, kind="stable")[:SHOWN]:
         mix = counts[k] / counts[k].sum()
         most = (mix - usual).argmax()
-        about = f"{far[k]:.2f}, {mix[most]:.0%} {names[most]} (usual {usual[most]:.0%})"
+        about = f"divergence {far[k]:.2f}, {mix[most]:.0%} {names[most]} (usual {usual[most]:.0%})"
         figures.append(shots[k].draw(about))
     return figures
 

@@ -11,7 +11,7 @@ from segcore.review import bootstrap
 from segcore.review.results import Result, check_same_classes, check_same_frames
 from segcore.review.seeds import MIOU, find_seeds, seed_scores, spread
 
-SHOWN_FRAMES = 10  # the most frames to show, those that changed most
+SHOWN_FRAMES = 10  # the most frames to show; at most half of them have become worse
 MORE_SEEDS = "`dvc exp run --queue -S 'train.seed=range(1,6)'` and `dvc queue start`"
 UNKNOWN = "{}'s dvc.lock does not say what made its metrics"
 ROUNDING = 0.0001  # each score has 4 decimals, so the difference of two can be off by as much
@@ -89,6 +89,13 @@ class Comparison:
         return f"{self.base.name} → {self.new.name}: {frames} frames of {self.drives} drives{few}"
 
     @property
+    def shown(self) -> pd.DataFrame:
+        """The rows of ``changed`` to show: those that became worse most, then those that became better most."""
+        down = self.changed[self.changed["change"] < 0]
+        up = self.changed[self.changed["change"] > 0].head(max(SHOWN_FRAMES // 2, SHOWN_FRAMES - len(down)))
+        return pd.concat([down.head(SHOWN_FRAMES - len(up)), up])
+
+    @property
     def noise(self) -> str:
         """How much drives and seeds could change the result, as far as that is known."""
         about = "By chance, one in 20 classes without a change seems to change."
@@ -116,25 +123,25 @@ class Comparison:
         )
 
     def tables(self) -> dict[str, Table]:
-        """Return the tables of classes, and of the frames that changed most, by their titles."""
+        """Return the tables of classes, and of the frames that became worse or better most, by their titles."""
         classes = []
         for line in self.lines:
             low, high, change = (_number(value, "+.4f") for value in (line.low, line.high, line.new - line.base))
             interval = "–" if np.isnan(line.low) else f"{low} to {high}"
-            classes.append([line.name, _number(line.base), _number(line.new), change, interval, line.verdict])
+            classes.append([line.name, _number(line.base), _number(line.new), change, line.verdict, interval])
         frames = [
             [f"{drive}/{frame}", _number(before), _number(after), _number(change, "+.4f")]
-            for drive, frame, before, after, change in self.changed.head(SHOWN_FRAMES).to_numpy().tolist()
+            for drive, frame, before, after, change in self.shown.to_numpy().tolist()
         ]
         up, down = (self.changed["change"] > 0).sum(), (self.changed["change"] < 0).sum()
         frames.append(["all frames", "", "", f"{up} up, {down} down"])
-        head = ["", "before", "after", "change"]
+        head = ["before", "after", "change"]
         one_pair = f", in {self.base.name} and {self.new.name} alone" if self.pooled else ""
         return {
             "IoU on val, mean over seeds" if self.pooled else "IoU on val": Table(
-                [*head, "95 % interval", "verdict"], classes
+                ["class", *head, "verdict", "95 % interval"], classes
             ),
-            f"Mean IoU of the frames that changed most{one_pair}": Table(head, frames),
+            f"Mean IoU of the frames that became worse or better most{one_pair}": Table(["frame", *head], frames),
         }
 
 

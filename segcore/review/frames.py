@@ -18,7 +18,7 @@ from segcore.files.images import NATIVE, PREDICTIONS, read_labels
 from segcore.files.scores import COUNTS, classes_of
 from segcore.render.panels import read_predicted
 from segcore.repository.dvc import explain
-from segcore.review.comparison import SHOWN_FRAMES, Comparison
+from segcore.review.comparison import Comparison
 from segcore.runtime.errors import UserError
 from segcore.templates.jinja import data_uri, jpeg_uri
 
@@ -64,11 +64,11 @@ class FrameSection(NamedTuple):
 
 
 def draw_frames(comparison: Comparison) -> list[FrameSection]:
-    """Return pictures of the frames that changed most, and of those that are worst now."""
-    changed = comparison.changed.head(SHOWN_FRAMES)
+    """Return pictures of the frames that became worse or better most, and of those that are worst now."""
     worst = comparison.frames.sort_values("after", kind="stable").head(WORST)
     found = []
-    for id, title, frames in (("changed", "Frames that changed most", changed), ("worst", "Worst frames", worst)):
+    sections = ("changed", "Frames that became worse or better", comparison.shown), ("worst", "Worst frames", worst)
+    for id, title, frames in sections:
         classes, pictures, note = {}, [], "None." if frames.empty else ""
         try:
             dataset, stored = read_dataset(), DVCFileSystem(rev=comparison.base.commit)

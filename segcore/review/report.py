@@ -13,18 +13,19 @@ import numpy as np
 import vl_convert
 
 from segcore.repository.dvc import dvc, explain
-from segcore.repository.git import fetch_files
+from segcore.repository.git import fetch_files, git
 from segcore.repository.project import open_project
 from segcore.review.comparison import Line, Table, compare
 from segcore.review.frames import draw_frames
 from segcore.review.gate import ADVICE, find_changes
 from segcore.review.quality import check_recorded, judge
-from segcore.review.results import default_base, load
+from segcore.review.results import Result, default_base, load
 from segcore.runtime.errors import UserError
 from segcore.runtime.outputs import new_folder
 from segcore.templates.jinja import data_uri, render
 
 OUT = Path("review")
+LOWER_IS_BETTER = ("ece", "loss")
 
 Picture = tuple[str, str]  # its name, and its content as a data: URI
 
@@ -69,7 +70,8 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     frames = draw_frames(comparison) if comparison and with_frames else []
     scale, bars = draw_intervals(comparison.lines if comparison else [])
     values = {
-        "title": f"{before.name} → {after.name}",
+        "title": f"Review: {before.name} → {after.name}",
+        "about": _about(before),
         "answer": answer,
         "not_worse": not_worse,
         "changes": find_changes(),
@@ -92,9 +94,15 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     print(f"{OUT}/report.md, {OUT}/report.html")
 
 
+def _about(base: Result) -> str:
+    """Return which commit the base is, as its name may soon mean a different one."""
+    commit = git("log", "-1", "--format=%h of %cs, “%s”", base.commit).decode(errors="replace").strip()
+    return f"{base.name} is the commit {commit}"
+
+
 def difference(kind: Literal["params", "metrics"], base: str) -> Difference:
     """Return the parameters or metrics that differ from ``base``; none of a file that one of the two cannot read."""
-    head = ["Path", "Param", base, "workspace"] if kind == "params" else ["Path", "Metric", base, "workspace", "Change"]
+    head = ["name", base, "workspace", *(["change"] if kind == "metrics" else []), "file"]
     with open_project() as project:  # the command `dvc params diff` takes what it cannot read for removed
         found = getattr(project, kind).diff(a_rev=base)
     failed = [  # with the path of a file, or for all files of a commit
@@ -107,11 +115,18 @@ def difference(kind: Literal["params", "metrics"], base: str) -> Difference:
     for path, changes in sorted(found.get("diff", {}).items()):
         readable = not {path, ""} & {path for path, *_ in failed}
         for name, change in sorted(changes.items()) if readable else ():
-            values = [change.get(key) for key in ("old", "new", "diff")[: len(head) - 2]]
+            values = [_shown(change[key]) for key in ("old", "new")]
             if kind == "metrics":
-                values = [round(value, 5) if isinstance(value, float) else value for value in values]
-            rows.append([path, name, *("-" if value is None else str(value) for value in values)])
+                values.append(_shown(change.get("diff"), sign="+"))
+                name += " (lower is better)" if name in LOWER_IS_BETTER else ""
+            rows.append([name, *values, path])
     return Difference(Table(head, rows), unreadable)
+
+
+def _shown(value: object, sign: str = "") -> str:
+    if isinstance(value, float):
+        value = round(value, 5)
+    return "-" if value is None else f"{value:{sign}}" if sign else str(value)
 
 
 def draw_plots(base: str) -> tuple[list[Picture], list[str]]:

@@ -34,7 +34,7 @@ def print_comparison(base: str, new: str, md: bool) -> None:
         screen.print(Text(f"\n{heading}", "bold"))  # not as the table's own title, which a narrow table would break
         table = Table()
         for name in head:
-            table.add_column(name, justify="left" if name in ("", "verdict") else "right")
+            table.add_column(name, justify="left" if name in ("class", "frame", "verdict") else "right")
         for row in rows:
             table.add_row(*(Text(cell, STYLE.get(cell, "")) for cell in row))
         screen.print(table)

@@ -30,10 +30,10 @@ def test_each_class_has_its_iou_before_and_after_and_a_verdict():
     write([55, 10, 20, 25, 40, 60, 70])
     found = compare_with_head()
     assert found.title == "HEAD → the workspace: 12 frames of 12 drives"
-    assert rows(found)[0] == "mIoU 0.4100 0.4100 +0.0000 +0.0000 to +0.0000 same"
-    assert "drivable 0.5100 0.5600 +0.0500 +0.0500 to +0.0500 better" in rows(found)
-    assert "vehicles 0.3100 0.2600 -0.0500 -0.0500 to -0.0500 worse" in rows(found)
-    assert "sky 0.7100 0.7100 +0.0000 +0.0000 to +0.0000 same" in rows(found)
+    assert rows(found)[0] == "mIoU 0.4100 0.4100 +0.0000 same +0.0000 to +0.0000"
+    assert "drivable 0.5100 0.5600 +0.0500 better +0.0500 to +0.0500" in rows(found)
+    assert "vehicles 0.3100 0.2600 -0.0500 worse -0.0500 to -0.0500" in rows(found)
+    assert "sky 0.7100 0.7100 +0.0000 same +0.0000 to +0.0000" in rows(found)
 
 
 @pytest.mark.parametrize("count", [2, 3, 19, 64])
@@ -45,7 +45,7 @@ def test_classes_are_those_of_the_results_in_their_order(count):
     write([hits[0] + 5, *hits[1:]], classes=classes)
     found = compare_with_head()
     assert [line.name for line in found.lines] == ["mIoU", *classes]
-    assert rows(found)[1] == "class 0 0.2100 0.2600 +0.0500 +0.0500 to +0.0500 better"
+    assert rows(found)[1] == "class 0 0.2100 0.2600 +0.0500 better +0.0500 to +0.0500"
     mean = (20 + count - 1 + 20) / 2 / 100 + 0.01
     assert (found.lines[0].base, found.lines[0].new) == pytest.approx((mean, mean + 0.05 / count))
 
@@ -58,7 +58,7 @@ def test_results_of_different_classes_are_refused():
 
 def test_a_gain_in_one_drive_alone_is_no_evidence():
     change_rows(row0=90)
-    assert any(re.fullmatch(r"drivable 0\.5100 0\.5433 .* no evidence", row) for row in rows(compare_with_head()))
+    assert any(re.fullmatch(r"drivable 0\.5100 0\.5433 .* no evidence .*", row) for row in rows(compare_with_head()))
 
 
 def test_a_gain_in_all_of_few_drives_is_no_evidence():
@@ -101,3 +101,16 @@ def test_a_change_that_seeds_make_too_is_called_noise(first):
     assert verdict([57, 20, *HITS[2:]], "non_drivable") == "better"
     assert verdict([43, *HITS[1:]], "drivable") == "seed noise"
     assert verdict([42, *HITS[1:]], "drivable") == "worse"
+
+
+def test_up_to_half_of_the_shown_frames_became_worse():
+    changes = {f"row{7 * drive}": 30 if drive < 7 else 95 for drive in range(12)}
+    change_rows(**changes)
+    found = compare_with_head().shown
+    assert (found["change"] < 0).tolist() == [True] * 5 + [False] * 5
+
+
+def test_if_few_frames_became_better_more_that_became_worse_are_shown():
+    change_rows(**{f"row{7 * drive}": 30 if drive < 11 else 95 for drive in range(12)})
+    found = compare_with_head().shown
+    assert (found["change"] < 0).tolist() == [True] * 9 + [False]

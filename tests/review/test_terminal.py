@@ -28,7 +28,7 @@ def test_the_comparison_has_two_tables_and_says_what_seeds_do(said):
     write([55, *HITS[1:]])
     lines = said()
     assert lines[0] == "HEAD → the workspace: 12 frames of 12 drives"
-    assert "drivable 0.5100 0.5600 +0.0500 +0.0500 to +0.0500 better" in lines
+    assert "drivable 0.5100 0.5600 +0.0500 better +0.0500 to +0.0500" in lines
     assert "all frames 12 up, 0 down" in lines
     assert lines[-1].startswith("Each interval says how much the choice of drives could change the result.")
 
@@ -38,7 +38,7 @@ def test_markdown_has_a_row_for_each_class(said):
     lines = said(md=True)
     assert lines[0] == "HEAD → the workspace: 12 frames of 12 drives"
     assert "**IoU on val**" in lines
-    assert "| drivable | 0.5100 | 0.5600 | +0.0500 | +0.0500 to +0.0500 | better |" in lines
+    assert "| drivable | 0.5100 | 0.5600 | +0.0500 | better | +0.0500 to +0.0500 |" in lines
     assert lines[-1].startswith("Each interval says how much the choice of drives could change the result.")
 
 
