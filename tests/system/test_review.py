@@ -130,7 +130,7 @@ def test_it_says_that_nothing_changed(workspace):
 
 def test_without_data_the_report_has_what_git_has(clone):
     text, page = review(clone, "HEAD")
-    assert "Out of date: 1 differences</summary>\n\n- train: metrics/train.json modified\n" in text
+    assert "Out of date: 1 difference</summary>\n\n- train: metrics/train.json modified\n" in text
     assert any(row[0] == "all frames" for row in rows(text))
     assert page.pictures.keys() == PLOTS
     assert "No more frames are here." in page.text
