@@ -1,4 +1,10 @@
-"""The loss: cross-entropy over the pixels that are not void, with a weight per class."""
+"""The loss: cross-entropy over the pixels that are not void, with a weight per class.
+
+A loss is a sum over frames, beside its weight, which does not depend on the scores: several processes add up both. What
+is no such sum, as Dice or Lovász over a batch, would need an exchange of its own.
+"""
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -7,20 +13,24 @@ from torch.nn import functional as F
 from segcore.dataset.classes import VOID
 
 
-def class_weights(kind: str, share: list[float]) -> Tensor:
+def class_weights(kind: Literal["none", "inverse_log"], share: list[float]) -> Tensor:
     """Return one weight per class from its share of the train pixels; ``inverse_log`` is 1/ln(1.1 + share).
 
     Source: Paszke et al., "ENet", 2016; ERFNet was trained with 1.1 instead of ENet's 1.02.
     """
     shares = torch.tensor(share)
-    return torch.ones_like(shares) if kind == "none" else 1 / torch.log(1.1 + shares)
+    match kind:
+        case "none":
+            return torch.ones_like(shares)
+        case "inverse_log":
+            return 1 / torch.log(1.1 + shares)
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the loss of scores B×C×H×W over the pixels of labels B×H×W that are not void, as a sum and its weight.
 
     The sum is that of the pixels' cross-entropies, each times the weight of its class; the weight is the sum of these
-    weights. Their ratio is the mean. Both are in the type of ``weights``, fp32, and zero if all pixels are void.
+    weights. Their ratio is the mean. Both are in the type of ``weights``, and zero if all pixels are void.
     """
     target = labels.long()
     # Reduced here, because torch's own reduction in two dimensions is not deterministic on CUDA.

@@ -35,7 +35,15 @@ def train(dtype: torch.dtype) -> dict:
     torch.set_default_dtype(dtype)
     device.prepare(CPU)
     run = Training(
-        recipe(augment=AUGMENT, optimizer="muon", epochs=100, batch_size=4, lr=0.002, validate_every=2),
+        recipe(
+            augment=AUGMENT,
+            optimizer="muon",
+            epochs=100,
+            batch_size=4,
+            lr=0.002,
+            validate_every=2,
+            class_weights="inverse_log",
+        ),
         data(frames=20),
         CPU,
     )
