@@ -75,6 +75,7 @@ def predict(given: list[Path], options: Options) -> None:
         for found in waiting:
             if found.is_video:
                 work.predict_video(found)
+    console.say(f"{table.path} has the share of each class")
     if work.failures:
         raise UserError("\n".join([f"{len(work.failures)} of {len(waiting)} were not predicted:", *work.failures]))
 
