@@ -86,6 +86,7 @@ def make_card() -> str:
         name=plain(name),
         about=plain(dataset.about),
         protocol=None if dataset.protocol == "native" else dataset.protocol,
+        sample=dataset.sample,
         held_out=held_out,
         licence=plain(dataset.terms(from_weights)),
         file=MODEL,

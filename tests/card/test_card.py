@@ -153,6 +153,7 @@ def test_data_and_licence_are_those_of_the_data_set(project):
     assert "Scored on the val split that came with it." in lines
     assert rows[2:] == [["train", "3", "2"], ["val", "3", "2"], ["test", "0", "0"]]
     assert "forbid" not in text
+    assert "Not for photographs" in section(text, "Use")[1][0]
     save_idd_lite(project)
     set_validation(project, "holdout")
     text = card(project)
@@ -160,6 +161,7 @@ def test_data_and_licence_are_those_of_the_data_set(project):
     assert "\n---\n\n# Model card: ERFNet on IDD-Lite\n" in text
     assert "Scored on drives that were held out of train." in section(text, "Data")[1]
     assert section(text, "Licence")[1] == [DESCRIPTION.licence.terms]
+    assert section(text, "Use")[1][0].startswith("For research")
 
 
 def test_the_size_of_the_scores_is_that_of_the_protocol(project):
