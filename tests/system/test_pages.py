@@ -29,7 +29,7 @@ NOT_RUN = {
 # In place of what the pages have.
 HERE = {
     "train.epochs=60": "train.epochs=1",
-    "train.epochs=200": "train.epochs=12",
+    "train.epochs=200": "train.epochs=30",
     'dvc exp run -S fetch.source="$HOME': 'dvc exp run preprocess -S fetch.source="$HOME',  # without training
     "preprocess.height=512": "preprocess.height=16",
     "preprocess.width=1024": "preprocess.width=32",
@@ -285,7 +285,7 @@ def test_experiments_are_kept_under_their_name(experimenter):
     [longer] = [said for command, said in experimenter.said.items() if command.startswith("dvc exp run -S train")]
     assert stages_run(longer) == ["train", "evaluate", "export", "render", "card"]
     branch = experimenter.workspace.git("show", "longer:params.yaml")
-    assert "epochs: 12" in branch
+    assert "epochs: 30" in branch
     assert "IoU on val" in experimenter.said["python -m segcore compare HEAD NAME"]
     table = experimenter.said["dvc exp show --only-changed --drop '.*/[^:]*$'"]
     assert "train.epochs" in table
