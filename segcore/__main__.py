@@ -23,7 +23,7 @@ def compare(
     new: Annotated[str, typer.Argument(help="A different commit or experiment.", show_default="the workspace")] = "",
     md: Annotated[bool, typer.Option("--md", help="Print Markdown.")] = False,
 ) -> None:
-    """Compare two results: IoU before and after, the 95 % interval of the change, and the frames that changed most.
+    """Compare two results: IoU before and after, the 95 % interval of the change, and the frames that changed.
 
     The default BASE is the commit where this branch left main. On main it is
     the last commit if the workspace has different counts, else the one before.
@@ -51,8 +51,8 @@ def review(
 ) -> None:
     """Report what the workspace changed: parameters, scores of classes and frames with verdicts, metrics, curves.
 
-    The default BASE is that of compare. The first line says whether the
-    result is not worse, as gate --not-worse does.
+    The default BASE is that of compare. It begins by saying
+    whether the result is not worse, as gate --not-worse does.
 
     Reads: what compare reads, and params.yaml, here and in BASE; for the
     pictures data/raw/dataset.json, data/native and data/predictions here, and

@@ -22,7 +22,11 @@ torch.set_num_threads(1)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with the longest tests first, so that at the end no core waits for a long one."""
-    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("system", "slow")])
+    rank: dict[Path, list[bool]] = {}
+    for item in items:
+        own = [item.get_closest_marker(name) is None for name in ("system", "slow")]
+        rank[item.path] = min(rank.get(item.path, own), own)
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture(scope="session")

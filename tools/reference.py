@@ -67,7 +67,7 @@ Made from the code by `make reference`; do not edit it. Words are explained in t
 
 def main() -> None:
     """Write the page."""
-    REFERENCE.write_text(page())
+    REFERENCE.write_text(page(), encoding="utf-8")
 
 
 def page() -> str:
@@ -78,11 +78,11 @@ def page() -> str:
 
 def parameters() -> Iterator[str]:
     """Yield the parameters: a table for each section of params.yaml."""
-    text = (ROOT / "params.yaml").read_text()
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     yield "## Parameters\n\n`params.yaml` has them. `dvc exp run -S train.epochs=200` changes one, and runs the stages."
     for section, values in yaml.safe_load(text).items():
         schema = SECTIONS[section].model_json_schema()
-        lines = text[text.index(f"\n{section}:") :]
+        lines = re.split(r"\n(?=\w)", text[text.index(f"\n{section}:") + 1 :], maxsplit=1)[0]  # up to the next section
         rows = [
             (f"`{name}`", f"`{shown(value)}`", allowed(schema["properties"][name], schema), comment(lines, name))
             for name, value in values.items()
@@ -189,7 +189,7 @@ def about(parameter: Any) -> str:
 
 def targets() -> Iterator[str]:
     """Yield the targets of make."""
-    found = re.findall(r"^([a-z]+):.*?## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    found = re.findall(r"^([a-z]+):.*?## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield f"## make\n\n{table(('target', 'about'), [(f'`make {name}`', about) for name, about in found])}"
 
 
@@ -206,7 +206,7 @@ def environment() -> Iterator[str]:
 
 def graph_of_stages() -> dict[str, dict[str, Any]]:
     """Return the stages of dvc.yaml."""
-    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def stage_docstrings() -> dict[str, str]:

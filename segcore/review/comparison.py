@@ -11,7 +11,7 @@ from segcore.review import bootstrap
 from segcore.review.results import Result, check_same_classes, check_same_frames
 from segcore.review.seeds import MIOU, find_seeds, seed_scores, spread
 
-SHOWN_FRAMES = 10  # the most frames to show; at most half of them have become worse
+SHOWN_FRAMES = 10  # the most frames to show: half worse and half better, or more of one if there are few of the other
 MORE_SEEDS = "`dvc exp run --queue -S 'train.seed=range(1,6)'` and `dvc queue start`"
 UNKNOWN = "{}'s dvc.lock does not say what made its metrics"
 ROUNDING = 0.0001  # each score has 4 decimals, so the difference of two can be off by as much

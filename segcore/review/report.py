@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import vl_convert
 
+from segcore.card.card import plain
 from segcore.repository.dvc import dvc, explain
 from segcore.repository.git import fetch_files, git
 from segcore.repository.project import open_project
@@ -50,7 +51,7 @@ class Bar(NamedTuple):
 def write(base: str, with_frames: bool, margin: float) -> None:
     """Write the report on what the workspace changed since ``base``, or, if that is empty, since it left main.
 
-    Its first line says whether the result is not worse, as :func:`segcore.review.quality.judge` does with ``margin``.
+    It begins by saying whether the result is not worse, as :func:`segcore.review.quality.judge` does with ``margin``.
 
     Raises:
         GitError: if git cannot be asked.
@@ -71,7 +72,8 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     scale, bars = draw_intervals(comparison.lines if comparison else [])
     values = {
         "title": f"Review: {before.name} → {after.name}",
-        "about": _about(before),
+        "about": (about := _about(before)),
+        "about_md": plain(about),
         "answer": answer,
         "not_worse": not_worse,
         "changes": find_changes(),
@@ -96,8 +98,10 @@ def write(base: str, with_frames: bool, margin: float) -> None:
 
 def _about(base: Result) -> str:
     """Return which commit the base is, as its name may soon mean a different one."""
-    commit = git("log", "-1", "--format=%h of %cs, “%s”", base.commit).decode(errors="replace").strip()
-    return f"{base.name} is the commit {commit}"
+    # Not `git log`, which may also print signatures.
+    said = git("rev-list", "--max-count=1", "--encoding=UTF-8", "--format=%h of %cs, “%s”", base.commit)
+    commit = said.decode(errors="replace").strip().partition("\n")[2]
+    return f"{'The base' if base.commit.startswith(base.name) else base.name} is the commit {commit}"
 
 
 def difference(kind: Literal["params", "metrics"], base: str) -> Difference:
@@ -115,17 +119,18 @@ def difference(kind: Literal["params", "metrics"], base: str) -> Difference:
     for path, changes in sorted(found.get("diff", {}).items()):
         readable = not {path, ""} & {path for path, *_ in failed}
         for name, change in sorted(changes.items()) if readable else ():
-            values = [_shown(change[key]) for key in ("old", "new")]
+            digits = 5 if kind == "metrics" else None
+            values = [_shown(change[key], digits) for key in ("old", "new")]
             if kind == "metrics":
-                values.append(_shown(change.get("diff"), sign="+"))
+                values.append(_shown(change.get("diff"), digits, sign="+"))
                 name += " (lower is better)" if name in LOWER_IS_BETTER else ""
             rows.append([name, *values, path])
     return Difference(Table(head, rows), unreadable)
 
 
-def _shown(value: object, sign: str = "") -> str:
-    if isinstance(value, float):
-        value = round(value, 5)
+def _shown(value: object, digits: int | None, sign: str = "") -> str:
+    if isinstance(value, float) and digits is not None:
+        value = round(value, digits)
     return "-" if value is None else f"{value:{sign}}" if sign else str(value)
 
 
@@ -156,11 +161,10 @@ def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
 
 
 def draw_intervals(lines: list[Line]) -> tuple[float, list[Bar]]:
-    """Return the intervals as bars, and the change at both ends of the drawing; no bars if a line has no interval."""
-    ends = [abs(end) for line in lines for end in (line.low, line.high)]
-    if not ends or np.isnan(ends).any():
-        return 0.0, []
-    scale = ceil(max(*ends, 0.001) * 1000) / 1000
+    """Return the intervals as bars, of the lines that have one, and the change at both ends of the drawing."""
+    lines = [line for line in lines if not np.isnan(line.low)]
+    places = [abs(value) for line in lines for value in (line.low, line.high, line.new - line.base)]
+    scale = ceil(round(max([*places, 0.001]) * 1000, 6)) / 1000
 
     def place(value: float) -> float:
         return round(50 + 50 * value / scale, 2)

@@ -52,7 +52,7 @@ def print_scores() -> None:
     for group in (scores.iou, means | {"pixel accuracy": scores.pixel_accuracy}):
         for name, value in group.items():
             shown = "–" if value is None else f"{value:.4f}"
-            table.add_row(name, shown, style="bold" if name == "mIoU" else "")
+            table.add_row(Text(name), shown, style="bold" if name == "mIoU" else "")
         table.add_section()
     screen = Console(highlight=False)
     screen.print(table)

@@ -58,7 +58,9 @@ def is_first() -> bool:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let one process report why a training failed. If one fails, so do the others, as it is gone or of the same error.
+    """Let one process report why a training failed.
+
+    When one fails, the others fail, too: because it is gone, or with the same error.
 
     An error of the first process is raised at once. An error of any other process waits, so that torchrun can end that
     process before it reports. So does ``Unanswered`` in the first process.

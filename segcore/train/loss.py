@@ -1,7 +1,7 @@
 """The loss: cross-entropy over the pixels that are not void, with a weight per class.
 
-A loss is a sum over frames, beside its weight, which does not depend on the scores: several processes add up both. What
-is no such sum, as Dice or Lovász over a batch, would need an exchange of its own.
+A loss returns a sum over frames, and its weight, which does not depend on the scores. Several processes add up both. A
+loss that is no such sum, for example Dice or Lovász over a batch, needs an exchange of its own.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The comparison of two results: the verdict on each class, and the frames that changed most."""
+"""The comparison of two results: the verdict on each class, and the frames to show."""
 
 import re
 

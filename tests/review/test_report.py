@@ -71,7 +71,9 @@ def test_intervals_are_drawn_on_one_scale_with_zero_in_the_middle():
 
 def test_without_intervals_nothing_is_drawn():
     nan = float("nan")
-    assert report.draw_intervals([Line("mIoU", 0.5, 0.51, nan, nan, nan)]) == (0.0, [])
-    assert report.draw_intervals([]) == (0.0, [])
+    without = Line("sky", 0.5, 0.51, nan, nan, nan)
+    assert report.draw_intervals([without])[1] == report.draw_intervals([])[1] == []
+    beyond = Line("mIoU", 0.5, 0.56, 0.01, 0.05, 0.0)
+    assert report.draw_intervals([beyond, without]) == (0.06, [("mIoU", "better", 58.33, 91.67, 100)])
     no_change = [Line("mIoU", 0.5, 0.5, 0.0, 0.0, 0.0)]
     assert report.draw_intervals(no_change)[1] == [("mIoU", "same", 50, 50, 50)]
