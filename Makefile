@@ -97,7 +97,7 @@ check: install  ## lint and the fast tests, in a minute
 fast: install
 	$(BIN)/python -m pytest -m 'not slow and not system' --dist=worksteal --ignore=tests/benchmarks --ignore=tests/system
 
-test: install  ## run all tests but soak tests and those that start servers, which only .ci/run runs
+test: install  ## run all tests but those that take long or start servers, which only .ci/run runs
 	$(BIN)/python -m pytest -m 'not system'
 
 data: install  ## put IDD-Lite under DVC: make data ARCHIVE=/path/to/the.tar.gz, or URL='https://...'

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from benchmarks import gpu
 from tests.support.running import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 # The other benchmarks measure for seconds each; tests/benchmarks/test_speed.py runs them.
 SMALL = "--epochs 1 --height 16 --check stages --check bytes --check tests --check seed-2 --check batch-8"

@@ -10,7 +10,7 @@ import typer
 
 from benchmarks import growth, report
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 SIZES = growth.Sizes(factors=(1, 4), sample={"train": 4, "val": 2, "test": 2}, height=32, width=64, repeats=1, runs=1)
 

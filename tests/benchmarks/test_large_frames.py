@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import large_frames
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 def test_large_frames_has_a_row_for_each_stage_and_number_of_frames(tmp_path):

@@ -13,7 +13,7 @@ from benchmarks import latency
 from tests.support.exported import SIZE, save_random
 from tests.support.tiny_model import save_tiny_model, tiny_network
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 FIGURES = ("ms", "10 %", "90 %", "frames/s", "MiB")
 

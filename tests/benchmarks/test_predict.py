@@ -13,7 +13,7 @@ from segcore.files.model import MODEL
 from tests.support.idd_lite import CLASSES
 from tests.support.tiny_model import save_tiny_model
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(autouse=True)

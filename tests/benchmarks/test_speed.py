@@ -21,7 +21,7 @@ from segcore.train import loop
 from tests.support.running import ROOT
 from tests.support.tiny_training import CPU, make, write_inputs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 def note_times(folder: Path, units: float):

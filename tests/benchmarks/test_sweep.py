@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from benchmarks import sweep
 from tests.support.running import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 RECIPES = """
 default: {}

@@ -108,7 +108,7 @@ def run(workspace: Workspace, path: str) -> Answer:
     return Answer(workspace.run("python", "-m", "segcore", "provenance", path))
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_models_that_dvc_made(workspace):
     answer = run(workspace, str(MODEL))
     results = workspace.git("rev-parse", "--short", "HEAD").strip()
@@ -133,7 +133,7 @@ def test_models_that_dvc_made(workspace):
     assert "Nothing differs here" in run(workspace, str(MODEL)).text
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_file_that_is_refused_ends_with_a_message(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "segcore", "provenance", str(tmp_path / "none")],

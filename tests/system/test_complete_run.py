@@ -12,6 +12,8 @@ from tests.support.small_disk import seen_by, small_disk
 from tests.support.tiny_training import started_at
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.system
+
 EPOCHS, STEPS = 3, 9
 
 

@@ -12,7 +12,7 @@ from segcore.files.model import MODEL, read_record
 from tests.support import tiny
 from tests.support.workspace import ROOT, Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 TEXT = (ROOT / "docs/datasets.md").read_text()
 COLOURS = np.array([(128, 64, 128), (220, 20, 60), (70, 130, 180), (0, 0, 142), (0, 0, 0)], dtype=np.uint8)

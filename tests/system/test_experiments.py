@@ -10,6 +10,8 @@ from tests.support.queue_worker import has_succeeded, queue_worker
 from tests.support.running import wait_until
 from tests.support.workspace import Workspace, stages_run
 
+pytestmark = pytest.mark.system
+
 METRICS = ("metrics/train.json", "metrics/evaluate.json", "metrics/export.json")
 # At the end of segcore/network/iou.py, which train and evaluate import: it changes the result, but not in the
 # workspace itself.
@@ -41,7 +43,7 @@ def test_an_experiment_in_the_workspace(workspace, finished):
     assert workspace.dvc("metrics", "diff") == ""
 
 
-@pytest.mark.parametrize("mode", ["--temp", pytest.param("--queue", marks=pytest.mark.system)])
+@pytest.mark.parametrize("mode", ["--temp", "--queue"])
 def test_an_experiment_elsewhere_has_its_own_code_and_data(workspace, mode):
     with tarfile.open(workspace.root / "data/idd-lite.tar.gz", "w:gz") as archive:
         archive.add(workspace.root / "data/raw", "idd20k_lite")

@@ -11,6 +11,8 @@ from segcore.review.gate import check
 from segcore.runtime.errors import UserError
 from tests.support.workspace import Workspace, stages_run
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def clone(finished, tmp_path) -> Workspace:

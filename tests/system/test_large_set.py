@@ -13,7 +13,7 @@ from segcore.files.onnx import ONNX, OnnxModel
 from tests.support.tiny import png
 from tests.support.workspace import ROOT, SMALL, Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 SETTINGS = SMALL | {
     "fetch.source": "data/cityscapes",

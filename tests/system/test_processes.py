@@ -16,7 +16,7 @@ from segcore.files.model import MODEL, read_record
 from tests.support.running import ROOT, assert_fails, start_stage, wait_until
 from tests.support.tiny_training import ENVIRONMENT, results, saved_steps, stage, started_at, write_inputs, write_params
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 TWO = {"SEGCORE_PROCESSES": "2"}
 ALWAYS = {"SEGCORE_CHECKPOINT_SECONDS": "0"}
@@ -89,7 +89,7 @@ def goes_on(root: Path, undisturbed: dict[str, bytes]) -> None:
     assert results(root) == undisturbed
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.system), 1])
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process(root, undisturbed, rank):
     run = Run(root)
     run.workers[rank].kill()
@@ -111,7 +111,6 @@ def test_a_signal_to_the_stage(root, undisturbed):
     goes_on(root, undisturbed)
 
 
-@pytest.mark.system
 def test_a_signal_to_one_process_stops_all_at_the_same_step(root):
     run = Run(root)
     run.workers[1].terminate()
@@ -120,7 +119,6 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(root):
     assert any(line.endswith("saved, and the same command goes on from here") for line in lines)
 
 
-@pytest.mark.system
 def test_torchrun_is_killed(root):
     run = Run(root)
     run.process.kill()
@@ -128,7 +126,6 @@ def test_torchrun_is_killed(root):
     assert lines[-1].endswith("saved, and the same command goes on from here")
 
 
-@pytest.mark.system
 def test_a_process_that_does_not_answer(root):
     run = Run(root)
     started = time.monotonic()
@@ -183,7 +180,6 @@ def test_one_process_out_of_memory(root):
     assert "error: the device is out of memory: choose a smaller train.batch_size" in done.stderr
 
 
-@pytest.mark.system
 def test_torchrun_starts_them_again(root, undisturbed):
     once = "import os; os.environ['TORCHELASTIC_RESTART_COUNT'] == '0' and os._exit(9)"
     done = faulty(root, once, "--max-restarts=1")
@@ -200,7 +196,6 @@ def port() -> int:
         return listener.getsockname()[1]
 
 
-@pytest.mark.system
 def test_two_machines(root, undisturbed, port, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(root, other, dirs_exist_ok=True)

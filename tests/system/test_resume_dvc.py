@@ -20,6 +20,8 @@ from tests.support.running import wait_until
 from tests.support.tiny_training import saved_steps, started_at
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.system
+
 EPOCHS, STEPS = 8, 24
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))
 # Parts of command lines: the processes that torchrun started; with torchrun; DVC; everything.
@@ -107,7 +109,6 @@ def test_killed_in_the_workspace(interrupted, undisturbed, command):
     assert interrupted.status() == set()
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("program", [b"", b"stages.train", b"repro"], ids=["all", "trainer", "dvc"])
 def test_killed_again_and_again_at_random_steps(interrupted, undisturbed, program, number):
@@ -125,7 +126,6 @@ def kill_again_and_again(workspace: Workspace, rng: random.Random, program: byte
     assert started_at(run(workspace, "dvc", "repro")) == step
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_two_processes_killed_again_and_again_at_random_steps(interrupted, undisturbed_pair, number):
     interrupted.environment["SEGCORE_PROCESSES"] = "2"
@@ -142,7 +142,6 @@ def test_killed_in_a_temporary_folder(interrupted, undisturbed):
     assert saved_steps(interrupted.root) == []
 
 
-@pytest.mark.system
 def test_killed_in_the_queue(interrupted, undisturbed):
     interrupted.dvc("exp", "run", "--queue", "--name=longer", SETTING)
     step = run_and_kill(interrupted, "dvc", "queue", "start")

@@ -5,7 +5,11 @@ import pty
 import subprocess
 import threading
 
+import pytest
+
 from tests.support.workspace import Workspace
+
+pytestmark = pytest.mark.system
 
 # What must not matter: the time zone, the language, the order of hashes, the content of memory before it is used.
 OTHERWISE = {

@@ -9,6 +9,8 @@ from tests.support.queue_worker import queue_worker
 from tests.support.running import assert_fails, wait_until
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.system
+
 QUEUE = ("exp", "run", "--queue", "--set-param=train.seed=range(2,4)", "evaluate")  # seed 1 is what is committed
 
 
@@ -42,7 +44,6 @@ def segcore(workspace: Workspace, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=workspace.root, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.system
 def test_the_seeds_of_both_sides_are_pooled_by_every_command(seeded):
     assert "mIoU by seed: 1: " in segcore(seeded, "scores", "--seeds").stdout
     compared = segcore(seeded, "compare", "main").stdout
@@ -62,7 +63,6 @@ def test_the_seeds_of_both_sides_are_pooled_by_every_command(seeded):
     assert first == f"**{answer.replace('HEAD', 'the workspace')}.**"
 
 
-@pytest.mark.system
 def test_moved_code_keeps_the_seeds(seeded, tmp_path):
     workspace = seeded.copy(tmp_path / "workspace")
     workspace.append("segcore/train/loss.py")

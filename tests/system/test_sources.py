@@ -7,6 +7,8 @@ import pytest
 from tests.support import tiny
 from tests.support.workspace import ROOT, Workspace, stages_run
 
+pytestmark = pytest.mark.system
+
 UNPACKED = "data/idd20k_lite"
 
 
@@ -59,7 +61,6 @@ def test_a_path_in_inner_quotes(workspace, tmp_path):
     assert len(list((workspace.root / "data/raw").rglob("*.jpg"))) == 7
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("source", ["../idd.zip", UNPACKED])
 def test_only_an_absolute_path_is_found_from_a_temporary_folder(unpacked, source):
     """Unless DVC has the data. If a relative path works one day, docs/experiments.md need not say so."""
