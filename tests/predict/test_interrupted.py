@@ -16,7 +16,7 @@ from tests.support.predict_inputs import MODEL, OUT, rows, write_inputs
 from tests.support.running import ROOT, assert_fails, heed_signals, wait_until
 from tests.support.tiny import contents
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from tests.support import faults
 from tests.support.running import start_stage, wait_until
 from tests.support.small_disk import seen_by, small_disk
 
+pytestmark = pytest.mark.system
+
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "2"))
 
 
