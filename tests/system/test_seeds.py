@@ -59,7 +59,7 @@ def test_the_seeds_of_both_sides_are_pooled_by_every_command(seeded):
 
     assert segcore(seeded, "review", "main", "--without-pictures", "--margin=0.5").returncode == 0
     title, _, first = (seeded.root / "review/report.md").read_text().splitlines()[:3]
-    assert title == "# main → the workspace"
+    assert title == "# Review: main → the workspace"
     assert first == f"**{answer.replace('HEAD', 'the workspace')}.**"
 
 
