@@ -7,7 +7,7 @@ import json
 import tempfile
 from math import ceil
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import vl_convert
@@ -148,16 +148,27 @@ def draw_plots(base: str) -> tuple[list[Picture], list[str]]:
     for name, parts in drawn.get("data", {}).items():
         # As pictures, because as SVG elements of one page they would all define the same ids.
         try:
-            svgs = [vl_convert.vegalite_to_svg(part["content"]) for part in parts if part["type"] == "vega"]
+            found = [draw_plot(part["content"], name) for part in parts if part["type"] == "vega"]
         except ValueError as error:  # of a template that is no Vega-Lite
             failed[name, ""] = f"{name} cannot be drawn: {str(error).splitlines()[0]}"
             continue
-        plots += [(name, data_uri(svg.encode(), "svg+xml")) for svg in svgs]
+        plots += found
         shown = [rev for part in parts for rev in part["revisions"]]
-        for rev in (base, "workspace") if svgs or not parts else ():
+        for rev in (base, "workspace") if found or not parts else ():
             if rev not in shown and ("Every plot", rev) not in failed:
                 failed.setdefault((name, rev), f"{name} of {rev} has no points")
     return plots, list(failed.values())
+
+
+def draw_plot(plot: dict[str, Any], name: str) -> Picture:
+    """Return a plot in Vega-Lite as a picture under its title, or, if it has none, under ``name``.
+
+    Raises:
+        ValueError: if it is no Vega-Lite.
+    """
+    svg = vl_convert.vegalite_to_svg(plot, config={"background": "transparent"})  # for a dark page
+    title = plot.get("title", name)
+    return title["text"] if isinstance(title, dict) else title, data_uri(svg.encode(), "svg+xml")
 
 
 def draw_intervals(lines: list[Line]) -> tuple[float, list[Bar]]:

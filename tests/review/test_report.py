@@ -31,7 +31,7 @@ from tests.support.two_results import HITS, init, write
             ["Every plot of main cannot be drawn: why", "loss of workspace has no points"],
         ),
         (
-            {"data": {"iou": [{"type": "vega", "revisions": ["main", "workspace"], "content": '{"mark": 3}'}]}},
+            {"data": {"iou": [{"type": "vega", "revisions": ["main", "workspace"], "content": {"mark": 3}}]}},
             ["iou cannot be drawn: Vega-Lite to SVG conversion failed:"],
         ),
         ({"data": {"a.png": [{"type": "image", "revisions": ["main"]}]}}, []),
