@@ -54,8 +54,7 @@ def main(
 
 def product(size: int, precision: str) -> Work:
     """Return work that multiplies two square matrices for about a second; its unit is 10⁹ operations."""
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     a, b = (torch.randn(size, size, device=where, dtype=TYPES[precision]) for _ in range(2))
     repeats = 1
 

@@ -83,8 +83,7 @@ def from_files(folder: Path) -> Work:
 
 def make_predictor() -> Predictor:
     """Return the model in data/model on the device that a stage would use."""
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     return Predictor(MODEL, where)
 
 

@@ -65,8 +65,7 @@ def write(folder: Path, count: int, height: int, width: int) -> None:
 
 def train(folder: str, kind: str, frames: int) -> Work:
     """Return training on random frames."""
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     images, labels = (np.load(Path(folder, f"{name}.npy"), mmap_mode="c") for name in ("images", "labels"))
     if kind == "in memory":
         images, labels = images[:100].copy(), labels[:100].copy()

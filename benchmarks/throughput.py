@@ -63,8 +63,7 @@ def network_and_size() -> str:
 
 def make_run(**changes: Any) -> Training:
     """Return a run on data/arrays with params.yaml and ``changes`` of section `train`."""
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     recipe = Recipe.load()
     train = recipe.train.model_copy(update=changes)
     run = Training(recipe.model_copy(update={"train": train}), load_data(where), where)

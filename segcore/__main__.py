@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from segcore.files.model import MODEL
-from segcore.repository.git import GitError
 from segcore.runtime import console
 from segcore.runtime.errors import UserError
 
@@ -191,7 +190,4 @@ def submission() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        console.run(app)
-    except GitError as reason:
-        console.fail(f"commits cannot be read: {reason}")
+    console.run(app)

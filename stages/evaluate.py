@@ -53,8 +53,7 @@ def main() -> None:
 
     flip = load("evaluate", EvaluateParams).flip
     gpus.reserve(1)
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     predictor = Predictor(MODEL, where)
     dataset, classes = read_dataset(), predictor.classes
     check_classes(MODEL, classes, dataset)

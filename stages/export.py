@@ -42,8 +42,7 @@ def main() -> None:
 
     precision = load("export", ExportParams).precision
     gpus.reserve(1)
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     predictor = Predictor(MODEL, where, precision="fp32")
     dataset = read_dataset()
     check_classes(MODEL, predictor.classes, dataset)

@@ -59,8 +59,7 @@ def main() -> None:
 
     recipe = Recipe.load()
     gpus.reserve(1)
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     with device.explain_out_of_memory("choose a smaller train.batch_size"):
         run = Training(recipe, load_data(where), where)
         record = make_record(run)

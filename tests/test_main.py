@@ -38,9 +38,9 @@ def test_help_lists_all_commands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("compare", "HEAD"), "error: commits cannot be read: git says: fatal: not a git repository"),
-        (("review", "HEAD"), "error: commits cannot be read: git says: fatal: not a git repository"),
-        (("gate",), "error: commits cannot be read: git says: fatal: not a git repository"),
+        (("compare", "HEAD"), "error: git says: fatal: not a git repository"),
+        (("review", "HEAD"), "error: git says: fatal: not a git repository"),
+        (("gate",), "error: git says: fatal: not a git repository"),
         (("gate", "--workspace"), "error: DVC says: you are not inside of a DVC repository"),
         (("predict", "nothing", "--out", "out"), "error: no such file or folder: nothing"),
         (("scores",), "error: metrics/evaluate.json: No such file or directory"),

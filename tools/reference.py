@@ -23,6 +23,7 @@ from segcore.files.scores import SCORES, Scores
 from segcore.network.erfnet import ModelParams
 from segcore.preprocess.resize import PreprocessParams
 from segcore.runtime.typed import Strict
+from segcore.train import curves
 from segcore.train.augment import AugmentParams
 from segcore.train.recipe import TrainParams
 from stages.evaluate import EvaluateParams
@@ -41,7 +42,7 @@ SECTIONS: dict[str, type[Strict]] = {
     "export": ExportParams,
     "render": RenderParams,
 }
-METRICS: dict[Path, type[Strict]] = {SCORES: Scores, EXPORT: ExportScores}
+METRICS: dict[Path, type[Strict]] = {curves.METRICS: curves.TrainScores, SCORES: Scores, EXPORT: ExportScores}
 VARIABLES = {
     "SEGCORE_DEVICE": "`cpu`, `cuda` or `cuda:N`. By default a free CUDA device, or the CPU if there is none; an "
     "NVIDIA GPU that torch cannot use is an error.",

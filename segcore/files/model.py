@@ -60,7 +60,7 @@ def load_weights(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     try:
         return unpack(path)
     except NotOurs as error:
-        raise UserError(f"{path}: {error}; run `dvc repro train`") from None
+        raise UserError(f"{path}: {error}; `dvc repro train` makes {MODEL}") from None
 
 
 def unpack(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":

@@ -81,14 +81,14 @@ class OnnxModel:
             self._session = make_session(content, threads)
         except Exception as error:  # onnxruntime raises a class without a public name for each kind
             reason = shorten(str(error), 200)
-            raise UserError(f"{path}: not a complete ONNX file ({reason}); run `dvc repro export`") from None
+            raise UserError(f"{path}: not a complete ONNX file ({reason}); `dvc repro export` makes {ONNX}") from None
         metadata = self._session.get_modelmeta().custom_metadata_map
         if KEY not in metadata:
-            raise UserError(f"{path}: ONNX, but not exported by this pipeline; run `dvc repro export`")
+            raise UserError(f"{path}: ONNX, but not exported by this pipeline; `dvc repro export` makes {ONNX}")
         try:
             self.record = validate({key: _value(key, text) for key, text in metadata.items()}, OnnxRecord, path)
         except UserError as error:
-            raise UserError(f"{error}; run `dvc repro export`") from None
+            raise UserError(f"{error}; `dvc repro export` makes {ONNX}") from None
 
     def run(self, images: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
         """Predict RGB frames, uint8 B×H×W×3: class ids, uint8 B×H×W, and their probabilities, float32 B×H×W."""

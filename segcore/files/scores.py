@@ -147,7 +147,11 @@ def frame_scores(counts: pd.DataFrame, by: tuple[str, ...] = ("drive", "frame"))
 
     Frames or drives without valid ground truth are left out.
     """
+    return class_scores(counts, by).groupby(level=list(by)).mean()
+
+
+def class_scores(counts: pd.DataFrame, by: tuple[str, ...] = ("drive", "frame")) -> pd.Series:
+    """Return the IoU of each class in the ground truth of each frame, or of what else to score ``by``."""
     sums = counts.groupby([*by, "class"])[PIXELS].sum()
     present = sums[sums["tp"] + sums["fn"] > 0]
-    iou = present["tp"] / present.sum(axis="columns")
-    return iou.groupby(level=list(by)).mean()
+    return present["tp"] / present.sum(axis="columns")

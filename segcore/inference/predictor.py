@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segcore.files.dataset import Dataset
-from segcore.files.model import Record, load_weights
+from segcore.files.model import MODEL, Record, load_weights
 from segcore.network.device import usable_precision
 from segcore.network.erfnet import ERFNet
 from segcore.network.tensors import Normalise, to_float, upload
@@ -40,12 +40,16 @@ class Predictor:
             self.network = ERFNet(len(self.record.classes), self.record.params["model"]["encoder_only"])
             self._normalise = Normalise(self.record.mean, self.record.std, device)
         except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{path}: not written by this pipeline ({error}); run `dvc repro train`") from None
+            raise UserError(
+                f"{path}: not written by this pipeline ({error}); `dvc repro train` makes {MODEL}"
+            ) from None
         try:
             self.network.load_state_dict(state)
         except RuntimeError as error:
             reason = shorten(str(error), 200)
-            raise UserError(f"{path}: its weights are not ERFNet's ({reason}); run `dvc repro train`") from None
+            raise UserError(
+                f"{path}: its weights are not ERFNet's ({reason}); `dvc repro train` makes {MODEL}"
+            ) from None
         self.network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.device, self.size = device, self.record.input_size

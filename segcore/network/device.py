@@ -71,12 +71,15 @@ def _own_gpu() -> int:
     return local_rank()
 
 
-def prepare(device: torch.device) -> None:
+def prepare(device: torch.device | None = None) -> torch.device:
     """Set the number of CPU threads, try the device, and ask for deterministic kernels, before anything is computed.
 
+    Returns the device, which is that of :func:`find_device` if none is given.
+
     Raises:
-        UserError: if the device cannot run a kernel.
+        UserError: if there is no such device, or it cannot run a kernel.
     """
+    device = device or find_device()
     torch.set_num_threads(thread_count())
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
@@ -95,6 +98,7 @@ def prepare(device: torch.device) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cudnn.benchmark = False  # its choice of kernel may differ from run to run
     torch.backends.cudnn.allow_tf32 = False  # TF32 convolutions would round to 10 of the 23 mantissa bits
+    return device
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def predict(given: list[Path], options: Options) -> None:
         name = hashlib.sha256(file.read_bytes()).hexdigest()[:16] + " tiled" * options.tile
         waiting = inputs if options.force else _not_done(inputs, table, name, options)
         done = len(inputs) - len(waiting)
-        console.say(f"{len(inputs)} pictures and videos, {done} of them predicted already{passed_over(others)}")
+        console.say(f"pictures and videos: {len(inputs)}; predicted already: {done}{passed_over(others)}")
         if not waiting:
             return
         if any(found.is_video for found in waiting):
@@ -226,7 +226,6 @@ def _engine(file: Path, options: Options) -> Engine:
         raise UserError(f"--tile blends scores, and {options.model} gives none; use the .safetensors it was made from")
     if not is_safetensors:
         return OnnxEngine(OnnxModel(file), options.confidence)
-    where = device.find_device()
-    device.prepare(where)
+    where = device.prepare()
     predictor = Predictor(file, where)
     return NetworkEngine(predictor, options.tile, options.confidence)

@@ -27,7 +27,7 @@ def report(model: Path) -> None:
     print_field("md5", md5)
 
     print("\nWhat made it")
-    for name, value in flatten(record).items():
+    for name, value in flatten(record | {"init": record.get("init") or "none: random weights"}).items():
         print_field(name.removeprefix("params."), value)
 
     print(f"\nCommits that brought it into dvc.lock, as {MODEL}")

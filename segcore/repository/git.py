@@ -12,8 +12,8 @@ EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(.+)")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the folder without files, which git always knows
 
 
-class GitError(Exception):
-    """Git cannot be asked here, or does not have what it was asked for. The text says why.
+class GitError(UserError):
+    """Git cannot be asked here, or does not have what it was asked for.
 
     All functions of this module raise it.
     """

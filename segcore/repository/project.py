@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from dvc.scm import SCM
 
 from segcore.repository.dvc import LOCK, explain
-from segcore.repository.git import GitError, fetch_files, read_at
+from segcore.repository.git import fetch_files, read_at
 from segcore.runtime.errors import UserError
 
 CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
@@ -33,7 +33,7 @@ def open_project(commit: str = "") -> Iterator[Repo]:
     try:
         with _open_at(commit) if commit else Repo() as repo, repo.lock:
             yield repo
-    except (UserError, GitError, OSError):
+    except (UserError, OSError):
         raise
     except Exception as error:  # those of the libraries below DVC, too
         raise UserError(find_conflict(commit) or f"DVC says: {explain(error)}") from error

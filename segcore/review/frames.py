@@ -15,7 +15,7 @@ from segcore.dataset.frames import Frame
 from segcore.drawing.pictures import Colour, palette
 from segcore.files.dataset import DATASET, read_dataset
 from segcore.files.images import NATIVE, PREDICTIONS, read_labels
-from segcore.files.scores import COUNTS, classes_of
+from segcore.files.scores import COUNTS, FRAME, class_scores, classes_of
 from segcore.render.panels import read_predicted
 from segcore.repository.dvc import explain
 from segcore.review.comparison import Comparison
@@ -39,11 +39,12 @@ class Layer(NamedTuple):
 
 
 class FramePictures(NamedTuple):
-    """A frame, its mean IoU before and after, and its pictures, as ``data:`` URIs."""
+    """A frame, its mean IoU before and after, the class that changed most, and its pictures, as ``data:`` URIs."""
 
     name: str
     before: float
     after: float
+    most: str
     picture: str
     layers: list[Layer]
 
@@ -66,7 +67,7 @@ class FrameSection(NamedTuple):
 def draw_frames(comparison: Comparison) -> list[FrameSection]:
     """Return pictures of the frames that became worse or better most, and of those that are worst now."""
     worst = comparison.frames.sort_values("after", kind="stable").head(WORST)
-    found = []
+    most, found = most_changed(comparison), []
     sections = ("changed", "Frames that became worse or better", comparison.shown), ("worst", "Worst frames", worst)
     for id, title, frames in sections:
         classes, pictures, note = {}, [], "None." if frames.empty else ""
@@ -78,13 +79,24 @@ def draw_frames(comparison: Comparison) -> list[FrameSection]:
             for drive, name, before, after, _ in frames.to_numpy().tolist():
                 frame = Frame("val", drive, name)
                 picture, layers = draw_layers(frame, stored, dataset.colours)
-                pictures.append(FramePictures(str(frame), before, after, picture, layers))
+                pictures.append(FramePictures(str(frame), before, after, most.get((drive, name), ""), picture, layers))
         except (FileNotFoundError, DataIndexDirError):
             note = NO_MORE
         except Exception as error:  # those of the libraries below DVC, too
             note = f"No more frames can be read: {explain(error)}."
         found.append(FrameSection(id, title, classes, pictures, note))
     return found
+
+
+def most_changed(comparison: Comparison) -> dict[tuple[str, str], str]:
+    """Return the class whose IoU changed most, and both IoUs, by drive and frame; no frame whose IoUs are the same."""
+    before, after = class_scores(comparison.base.counts), class_scores(comparison.new.counts)
+    change = (after - before).abs()
+    largest = change[change > 0].groupby(level=FRAME).idxmax()
+    return {
+        (drive, name): f"{kind} {before[drive, name, kind]:.3f} → {after[drive, name, kind]:.3f}"
+        for drive, name, kind in largest
+    }
 
 
 def draw_layers(frame: Frame, stored: DVCFileSystem, colours: list[Colour]) -> tuple[str, list[Layer]]:

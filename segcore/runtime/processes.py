@@ -20,10 +20,19 @@ def wanted() -> int:
     Raises:
         UserError: if it is set to anything but a whole number of at least 1.
     """
-    text = os.environ.get("SEGCORE_PROCESSES", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"SEGCORE_PROCESSES: a whole number of at least 1 was expected; it is {text!r}")
-    return int(text)
+    return whole_number("SEGCORE_PROCESSES") or 1
+
+
+def whole_number(variable: str) -> int | None:
+    """Return what an environment variable is set to, or ``None`` if it is not set.
+
+    Raises:
+        UserError: if it is set to anything but a whole number of at least 1.
+    """
+    text = os.environ.get(variable)
+    if text is not None and not (text.isdecimal() and int(text) > 0):
+        raise UserError(f"{variable}: a whole number of at least 1 was expected; it is {text!r}")
+    return int(text) if text else None
 
 
 def is_worker() -> bool:

@@ -9,8 +9,7 @@ from math import ceil, inf
 from pathlib import Path
 from typing import TypeVar
 
-from segcore.runtime.errors import UserError
-from segcore.runtime.processes import local_count
+from segcore.runtime.processes import local_count, whole_number
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -25,12 +24,8 @@ def thread_count(sharing: int | None = None) -> int:
     Raises:
         UserError: if it is set to anything but a whole number of at least 1.
     """
-    wanted = os.environ.get("SEGCORE_THREADS")
-    if wanted is None:
-        return max(1, ceil(min(len(os.sched_getaffinity(0)), cpu_quota(Path("/")))) // (sharing or local_count()))
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise UserError(f"SEGCORE_THREADS: a whole number of at least 1 was expected; it is {wanted!r}")
-    return int(wanted)
+    cores = ceil(min(len(os.sched_getaffinity(0)), cpu_quota(Path("/"))))
+    return whole_number("SEGCORE_THREADS") or max(1, cores // (sharing or local_count()))
 
 
 def cpu_quota(root: Path) -> float:

@@ -7,8 +7,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ConfigDict
+
+from segcore.runtime.typed import Strict
+
 CURVES = Path("metrics/curves.tsv")
 METRICS = Path("metrics/train.json")
+
+
+class TrainScores(Strict):
+    """Content of train.json: scores of the last epoch, with 4 decimals."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    loss: float
+    """Mean loss over the train frames; lower is better."""
+    val_miou: float | None
+    """mIoU on val at the network's input size, which is not the protocol's; `null` if no class occurs."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +46,9 @@ def write_curves(path: Path, curves: list[Epoch]) -> None:
 
 
 def write_metrics(path: Path, last: Epoch) -> None:
-    """Write loss and mIoU of the last epoch, with 4 decimals."""
+    """Write train.json."""
     miou = None if last.val_miou is None else round(last.val_miou, 4)
-    path.write_text(json.dumps({"loss": round(last.loss, 4), "val_miou": miou}, indent=2) + "\n")
+    path.write_text(json.dumps(TrainScores(loss=round(last.loss, 4), val_miou=miou).model_dump(), indent=2) + "\n")
 
 
 @contextmanager

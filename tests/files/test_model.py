@@ -41,7 +41,7 @@ def test_the_order_of_keys_does_not_change_the_bytes(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])
 def test_a_file_that_is_not_safetensors_is_refused(tmp_path, content):
     (tmp_path / "m").write_bytes(content)
-    with pytest.raises(UserError, match="run `dvc repro train`"):
+    with pytest.raises(UserError, match="`dvc repro train` makes data"):
         load_weights(tmp_path / "m")
 
 
@@ -94,7 +94,7 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory, data):
 )
 def test_what_safetensors_allows_and_this_pipeline_does_not_write_is_refused(tmp_path, data):
     (tmp_path / "model").write_bytes(data)
-    with pytest.raises(UserError, match="run `dvc repro train`"):
+    with pytest.raises(UserError, match="`dvc repro train` makes data"):
         load_weights(tmp_path / "model")
 
 
@@ -117,5 +117,5 @@ def test_a_damaged_record_is_refused(tmp_path, change):
     save_weights(tmp_path / "model", ERFNet(len(CLASSES), True).state_dict(), RECORD)
     Predictor(tmp_path / "model", torch.device("cpu"))
     save_weights(tmp_path / "model", ERFNet(len(CLASSES), True).state_dict(), RECORD | change)
-    with warnings.catch_warnings(action="error"), pytest.raises(UserError, match="run `dvc repro train`"):
+    with warnings.catch_warnings(action="error"), pytest.raises(UserError, match="`dvc repro train` makes data"):
         Predictor(tmp_path / "model", torch.device("cpu"))

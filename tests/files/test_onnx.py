@@ -86,7 +86,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content, message):
         OnnxModel(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
-    assert str(caught.value).endswith("; run `dvc repro export`")
+    assert str(caught.value).endswith("; `dvc repro export` makes data/model/erfnet.onnx")
     assert len(str(caught.value)) < 600
 
 
@@ -94,7 +94,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content, message):
 def test_a_truncated_file_is_refused(file, tmp_path, share):
     content = file.read_bytes()
     (tmp_path / "erfnet.onnx").write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UserError, match="run `dvc repro export`"):
+    with pytest.raises(UserError, match="; `dvc repro export` makes data"):
         OnnxModel(tmp_path / "erfnet.onnx")
 
 
@@ -103,7 +103,7 @@ def test_a_file_without_its_last_bytes_is_refused(file, tmp_path):
     content = file.read_bytes()
     for lost in (*range(1, 60), 200, 500, 800):
         (tmp_path / "erfnet.onnx").write_bytes(content[:-lost])
-        with pytest.raises(UserError, match="run `dvc repro export`"):
+        with pytest.raises(UserError, match="; `dvc repro export` makes data"):
             OnnxModel(tmp_path / "erfnet.onnx")
 
 

@@ -59,7 +59,7 @@ def test_the_classes_are_those_of_the_record(tmp_path, frames, classes):
 def test_weights_for_a_different_number_of_classes_than_the_record_has_are_refused(tmp_path):
     save_tiny_model(tmp_path / "model", tiny_network(3).state_dict())
     with pytest.raises(
-        UserError, match=r"model: its weights are not ERFNet's .*size mismatch.*; run `dvc repro train`"
+        UserError, match=r"model: its weights are not ERFNet's .*size mismatch.*; `dvc repro train` makes data"
     ):
         Predictor(tmp_path / "model", CPU)
 

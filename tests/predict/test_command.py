@@ -79,7 +79,7 @@ def test_what_is_there_is_skipped(capsys):
     before = {path: path.stat().st_mtime_ns for path in OUT.rglob("*_*")}
     shutil.copy("in/a.png", "in/new.png")
     run()
-    assert "4 pictures and videos, 3 of them predicted already" in capsys.readouterr().err
+    assert "pictures and videos: 4; predicted already: 3" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(rows()) == 4
     run(force=True)
