@@ -21,12 +21,16 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with the longest tests first, so that at the end no core waits for a long one."""
+    """Run the files with the longest tests first, so that at the end no core waits for a long one.
+
+    Among them, those first that do not need the first run, for which all others wait.
+    """
     rank: dict[Path, list[bool]] = {}
     for item in items:
         own = [item.get_closest_marker(name) is None for name in ("system", "slow")]
         rank[item.path] = min(rank.get(item.path, own), own)
-    items.sort(key=lambda item: rank[item.path])
+    waiting = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (rank[item.path], item.path in waiting))
 
 
 @pytest.fixture(scope="session")

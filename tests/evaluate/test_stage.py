@@ -255,8 +255,7 @@ def test_the_pixels_of_idd_lites_validation_split():
     assert set(result.scores().iou.values()) == {1.0}
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_several_processes_write_the_same_bytes(workspace, count):
+def test_two_processes_write_the_same_bytes(workspace):
     frames = 20  # three batches
     folder = workspace / "data/arrays"
     rows = arrays.read_rows("val", folder) + arrays.read_rows("test", folder)
@@ -271,10 +270,8 @@ def test_several_processes_write_the_same_bytes(workspace, count):
     arrays.write_rows(folder / "frames.csv", rows)
     set_flip(workspace, True)
     results = []
-    for number in (1, count):
-        done = run_stage(
-            "evaluate", workspace, SEGCORE_PROCESSES=str(number), SEGCORE_THREADS="1", SEGCORE_DEVICE="cpu"
-        )
+    for number in ("1", "2"):
+        done = run_stage("evaluate", workspace, SEGCORE_PROCESSES=number, SEGCORE_THREADS="1", SEGCORE_DEVICE="cpu")
         assert done.returncode == 0, done.stderr
         results.append((done.stdout, contents(workspace)))
     assert results[0] == results[1]

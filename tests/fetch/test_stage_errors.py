@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from segcore.runtime.errors import UserError
+from stages.fetch import main
 from tests.support import tiny
-from tests.support.fetching import IDD_LITE, archived, described, fetch, fetch_with, full
+from tests.support.fetching import IDD_LITE, archived, described, fetch_with, full
 from tests.support.running import assert_fails
 
 pytestmark = pytest.mark.slow
@@ -18,19 +21,31 @@ LINK = stat.S_IFLNK | 0o777
 
 
 @pytest.fixture
-def expect_error(tmp_path):
-    """Run the stage where there is an old data/raw; it must say each of the texts, and change nothing in data/."""
+def expect_error(tmp_path, monkeypatch):
+    """Run the stage where there is an old data/raw; it must say each of the texts, and change nothing in data/.
+
+    With a ``file_limit`` it runs as a process.
+    """
+    monkeypatch.chdir(tmp_path)
     old = {"raw/leftImg8bit/train/9/000009_image.jpg": b"an old frame", "raw/other": b"and more"}
     tiny.write_folder(tmp_path / "data", old)
 
-    def run(*texts, section=None, **options):
-        done = fetch(tmp_path, **options) if section is None else fetch_with(tmp_path, section, **options)
-        assert done.stdout == ""
-        for text in ("error: ", *texts):
-            assert_fails(done, text)
+    def run(*texts, section=None, source=None, sha256=None, file_limit=None):
+        section = section or {"dataset": IDD_LITE, "source": str(source), "sha256": sha256}
+        if file_limit:
+            done = fetch_with(tmp_path, section, file_limit=file_limit)
+            assert_fails(done, "error: ")
+            said = done.stderr
+        else:
+            Path("params.yaml").write_text(yaml.safe_dump({"fetch": section}))
+            with pytest.raises(UserError) as caught:
+                main()
+            said = str(caught.value)
+        for text in texts:
+            assert text in said
         assert tiny.contents(tmp_path / "data") == old
         assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]
-        return done.stderr
+        return said
 
     return run
 
@@ -213,4 +228,4 @@ def test_a_problem_of_many_files_takes_one_line(expect_error, tmp_path):
     lonely = {f"gtFine/train/a/{number:06}_label.png": tiny.png(tiny.ids()) for number in range(100, 125)}
     line = "  25 of 29 labels have no frame; the first: idd20k_lite/gtFine/train/a/000100_label.png\n"
     said = expect_error("25 problems in the data set", line, source=archived(tmp_path, lonely))
-    assert len(said.splitlines()) == 3  # with that of the progress
+    assert len(said.splitlines()) == 2

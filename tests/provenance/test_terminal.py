@@ -116,7 +116,7 @@ def test_models_that_dvc_made(workspace):
     assert "HEAD has it now: yes" in answer.lines
     assert "Nothing differs here" in answer.text
 
-    workspace.dvc("exp", "run", "--temp", "--name=longer", "--set-param=train.epochs=2")
+    workspace.dvc("exp", "run", "--temp", "--name=longer", "--set-param=train.epochs=2", "train")
     [ref] = workspace.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/longer").split()
     lock = yaml.safe_load(workspace.git("show", f"{ref}:dvc.lock"))
     [digest] = [out["md5"] for out in lock["stages"]["train"]["outs"] if out["path"] == str(MODEL)]

@@ -52,7 +52,7 @@ def test_an_experiment_elsewhere_has_its_own_code_and_data(workspace, mode):
     before = workspace.outputs(), workspace.git("status", "--porcelain")
 
     settings = ["--set-param=train.epochs=2", "--set-param=fetch.source=data/idd-lite.tar.gz"]
-    workspace.dvc("exp", "run", mode, "--name=other", *settings)
+    workspace.dvc("exp", "run", mode, "--name=other", *settings, "evaluate")
     if mode == "--queue":
         (workspace.root / "segcore/network/iou.py").write_text("raise ImportError('this is newer code')\n")
         with queue_worker(workspace):

@@ -9,6 +9,7 @@ import yaml
 
 from segcore.review.gate import check
 from segcore.runtime.errors import UserError
+from tests.support.running import assert_fails
 from tests.support.workspace import Workspace, stages_run
 
 pytestmark = pytest.mark.system
@@ -129,18 +130,26 @@ def test_a_comment_in_dvc_lock_does_not_matter(clone):
     assert passes(clone)
 
 
-def test_it_passes_if_the_source_is_data_that_git_does_not_have(workspace, tmp_path):
+@pytest.fixture(scope="module")
+def other_source(finished, tmp_path_factory) -> Workspace:
+    """A workspace whose source is a folder that DVC has, with the results committed."""
+    workspace = finished.copy(tmp_path_factory.mktemp("source") / "workspace")
     (workspace.root / "data/raw").rename(workspace.root / "data/frames")
     workspace.dvc("add", "data/frames")
     workspace.dvc("exp", "run", "--set-param=fetch.source=data/frames")
     workspace.commit("other frames")
-    clone = workspace.clone(tmp_path / "without")
+    return workspace
+
+
+def test_it_passes_if_the_source_is_data_that_git_does_not_have(other_source, tmp_path):
+    clone = other_source.clone(tmp_path / "without")
     assert passes(clone)
     assert passes(clone, "--workspace")
 
 
-def test_a_source_outside_of_the_folder_may_be_missing(workspace, tmp_path):
-    shutil.copytree(workspace.root / "data/raw", workspace.root.parent / "frames")
+def test_a_source_outside_of_the_folder_may_be_missing(other_source, tmp_path):
+    workspace = other_source.copy(tmp_path / "workspace")
+    shutil.copytree(workspace.root / "data/frames", tmp_path / "frames")
     workspace.dvc("exp", "run", "--set-param=fetch.source=../frames")
     workspace.commit("frames from elsewhere")
     (tmp_path / "other").mkdir()
@@ -154,10 +163,8 @@ def test_a_source_outside_of_the_folder_may_be_missing(workspace, tmp_path):
     assert line.endswith("/frames modified")
 
 
-def test_it_fails_if_git_has_different_data_than_the_run(workspace, tmp_path):
-    (workspace.root / "data/raw").rename(workspace.root / "data/frames")
-    workspace.dvc("add", "data/frames")
-    workspace.dvc("exp", "run", "--set-param=fetch.source=data/frames")
+def test_it_fails_if_git_has_different_data_than_the_run(other_source, tmp_path):
+    workspace = other_source.copy(tmp_path / "workspace")
     min((workspace.root / "data/frames").rglob("*.jpg")).unlink()
     workspace.dvc("add", "data/frames")
     workspace.commit("fewer frames, and the results of all")
@@ -298,3 +305,35 @@ def test_a_remote_that_cannot_be_used_does_not_matter(clone):
         assert passes(clone, "--workspace")
         clone.commit(url)
         assert passes(clone)
+
+
+@pytest.mark.parametrize("arguments", [("main",), ("--margin=0.01",), ("--workspace", "--margin=0.005")])
+def test_what_belongs_to_not_worse_needs_it(arguments, finished):
+    said = command(finished, *arguments)
+    assert_fails(said, "error: BASE and --margin need --not-worse; with make, give MARGIN=0.005, too")
+
+
+@pytest.mark.parametrize("margin", ["-0.1", "1.5", "five"])
+def test_a_margin_that_is_no_share_is_refused(margin, finished):
+    assert command(finished, "--not-worse", f"--margin={margin}").returncode == 2
+
+
+def test_it_fails_if_the_result_may_be_worse(workspace):
+    said = command(workspace, "--not-worse", "HEAD")
+    assert said.stdout.endswith("not worse, with the same metrics/frames.csv\n")
+    workspace.set_parameter("train.lr", 0.0125)
+    workspace.repro()
+    said = command(workspace, "--workspace", "--not-worse", "HEAD")
+    assert said.returncode == 1
+    assert said.stdout == "dvc.lock of the workspace is up to date\n"
+    assert re.fullmatch(r"error: HEAD → the workspace: mIoU .* may be worse, as fewer than 10 drives .*\n", said.stderr)
+    assert command(workspace, "--not-worse", "HEAD").returncode == 0  # HEAD did not change
+    workspace.git("commit", "--quiet", "--message=parameters", "--", "params.yaml")
+    said = command(workspace, "--not-worse", "HEAD~1")
+    assert "dvc.lock of HEAD is out of date" in said.stderr  # before anything is compared
+
+
+def command(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m segcore gate`."""
+    whole = ("python", "-m", "segcore", "gate", *arguments)
+    return subprocess.run(whole, cwd=workspace.root, env=workspace.environment, capture_output=True, text=True)

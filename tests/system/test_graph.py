@@ -118,13 +118,14 @@ CHANGES = {
     ),
     "render.frames": (lambda workspace: workspace.set_parameter("render.frames", 2), ["render"]),
     # A change of the description reruns train only if it changes the names of the classes.
-    "colour": (lambda workspace: describe_anew(workspace, "[128, 64, 128]", "[128, 64, 129]"), DESCRIBED),
-    "licence": (lambda workspace: describe_anew(workspace, "spdx: mit", "spdx: cc0-1.0"), DESCRIBED),
-    "protocol": (lambda workspace: describe_anew(workspace, "width: 256", "width: 128"), DESCRIBED),
-    "class": (
-        lambda workspace: describe_anew(workspace, "  far:", "  distant:"),
-        list(STAGES),
+    "colour, licence, protocol": (
+        lambda workspace: describe_anew(
+            workspace,
+            {"[128, 64, 128]": "[128, 64, 129]", "spdx: mit": "spdx: cc0-1.0", "width: 256": "width: 128"},
+        ),
+        DESCRIBED,
     ),
+    "class": (lambda workspace: describe_anew(workspace, {"  far:": "  distant:"}), list(STAGES)),
     "drawing": (lambda workspace: workspace.append("segcore/drawing/pictures.py"), ["describe", "render"]),
 }
 
@@ -293,9 +294,6 @@ def test_going_back_restores_from_the_cache(workspace, finished):
     source = workspace.root / "data/idd-lite"
     shutil.copytree(workspace.root / "data/raw", source)
     workspace.set_parameter("fetch.source", "data/idd-lite")
-    # The same files from a different place. They are no longer known as the built-in sample.
-    assert workspace.repro() == DESCRIBED
-
     label = min(source.glob("gtFine/val/*/*_label.png"))
     with Image.open(label) as picture:
         Image.new("L", picture.size, CLASSES.index("sky")).save(label)
@@ -315,12 +313,14 @@ def assert_same(declared: set[str], used: list[str]) -> None:
     assert declared - set().union(*covering.values()) == set()
 
 
-def describe_anew(workspace: Workspace, old: str, new: str) -> None:
+def describe_anew(workspace: Workspace, changes: dict[str, str]) -> None:
     """Change the description of the data set."""
     path = workspace.root / "data/sets/idd_lite.yaml"
     text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text)
 
 
 def read_by(stage: str) -> set[str]:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.system
 MODEL = "data/model/erfnet.onnx"
 OTHER = "export.precision=fp32"  # what the experiment "other" changes; the model in the commit is int8
 MORE = ("render.frames", 2)  # what the experiment "more" changes
+ONE_KIND = pytest.mark.parametrize("kind", ["s3"], indirect=True, scope="module")  # for what DVC does with all alike
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def test_a_colleague_pulls_the_same_files_and_nothing_is_to_be_run(team, colleag
     assert "up to date" in colleague.dvc("push")
 
 
+@ONE_KIND
 def test_a_late_change_pulls_only_the_data_of_the_stage_that_runs(colleague):
     colleague.set_parameter("render.frames", 3)
     assert stages_run(colleague.dvc("repro", "--pull", "--allow-missing")) == ["render"]
@@ -85,12 +87,14 @@ def test_a_late_change_pulls_only_the_data_of_the_stage_that_runs(colleague):
     assert not (colleague.root / "data/arrays").exists() and not (colleague.root / "data/model").exists()
 
 
+@ONE_KIND
 def test_without_allow_missing_all_data_is_pulled(team, colleague):
     colleague.set_parameter("render.frames", 3)
     assert stages_run(colleague.dvc("repro", "--pull")) == ["render"]
     assert colleague.outputs().keys() == team.here.outputs().keys()
 
 
+@ONE_KIND
 def test_a_run_that_a_colleague_did_comes_from_the_run_cache(colleague):
     colleague.set_parameter(*MORE)
     said = colleague.dvc("repro", "--pull")
@@ -98,6 +102,7 @@ def test_a_run_that_a_colleague_did_comes_from_the_run_cache(colleague):
     assert stages_run(said) == []
 
 
+@ONE_KIND
 def test_the_run_cache_on_a_server_has_no_stage_with_metrics_in_git(colleague):
     # DVC does not push such metrics with the run cache, so the stage runs again, to the same bytes.
     section, value = OTHER.split("=")

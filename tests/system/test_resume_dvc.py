@@ -32,7 +32,7 @@ SETTING = f"--set-param=train.epochs={EPOCHS}"
 @pytest.fixture(scope="module")
 def undisturbed(finished, tmp_path_factory):
     workspace = finished.copy(tmp_path_factory.mktemp("undisturbed") / "workspace")
-    workspace.dvc("exp", "run", SETTING)
+    workspace.dvc("exp", "run", SETTING, "train")
     return workspace
 
 
@@ -40,7 +40,7 @@ def undisturbed(finished, tmp_path_factory):
 def undisturbed_pair(finished, tmp_path_factory):
     workspace = finished.copy(tmp_path_factory.mktemp("undisturbed_pair") / "workspace")
     workspace.environment["SEGCORE_PROCESSES"] = "2"
-    workspace.dvc("exp", "run", SETTING)
+    workspace.dvc("exp", "run", SETTING, "train")
     return workspace
 
 
@@ -98,15 +98,13 @@ def run(workspace: Workspace, *command: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("command", [["repro"], ["exp", "run", SETTING]])
-def test_killed_in_the_workspace(interrupted, undisturbed, command):
-    if command == ["repro"]:
-        interrupted.set_parameter("train.epochs", EPOCHS)
-    step = run_and_kill(interrupted, "dvc", *command)
-    assert started_at(run(interrupted, "dvc", *command)) == step
+def test_an_experiment_killed_in_the_workspace(interrupted, undisturbed):
+    command = ["dvc", "exp", "run", SETTING, "train"]
+    step = run_and_kill(interrupted, *command)
+    assert started_at(run(interrupted, *command)) == step
     assert interrupted.outputs() == undisturbed.outputs()
     assert interrupted.lock() == undisturbed.lock()
-    assert interrupted.status() == set()
+    assert "train" not in interrupted.status()
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -122,8 +120,8 @@ def kill_again_and_again(workspace: Workspace, rng: random.Random, program: byte
     workspace.set_parameter("train.epochs", EPOCHS)
     step = 0
     for _ in range(rng.randint(1, most)):
-        step = run_and_kill(workspace, "dvc", "repro", beyond=rng.randint(step, step + 5), program=program)
-    assert started_at(run(workspace, "dvc", "repro")) == step
+        step = run_and_kill(workspace, "dvc", "repro", "train", beyond=rng.randint(step, step + 5), program=program)
+    assert started_at(run(workspace, "dvc", "repro", "train")) == step
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -135,7 +133,7 @@ def test_two_processes_killed_again_and_again_at_random_steps(interrupted, undis
 
 
 def test_killed_in_a_temporary_folder(interrupted, undisturbed):
-    command = ["dvc", "exp", "run", "--temp", "--name=longer", SETTING]
+    command = ["dvc", "exp", "run", "--temp", "--name=longer", SETTING, "train"]
     step = run_and_kill(interrupted, *command)
     assert started_at(run(interrupted, *command)) == step
     assert locked(interrupted, "longer") == locked(undisturbed)
@@ -143,9 +141,9 @@ def test_killed_in_a_temporary_folder(interrupted, undisturbed):
 
 
 def test_killed_in_the_queue(interrupted, undisturbed):
-    interrupted.dvc("exp", "run", "--queue", "--name=longer", SETTING)
+    interrupted.dvc("exp", "run", "--queue", "--name=longer", SETTING, "train")
     step = run_and_kill(interrupted, "dvc", "queue", "start")
-    interrupted.dvc("exp", "run", "--queue", "--name=again", SETTING)
+    interrupted.dvc("exp", "run", "--queue", "--name=again", SETTING, "train")
     with queue_worker(interrupted):
         wait_until(lambda: has_succeeded(interrupted, "again"), seconds=180, pause=2)
     assert started_at(interrupted.dvc("queue", "logs", "again")) == step

@@ -30,6 +30,7 @@ def test_it_writes_model_metrics_and_curves_and_the_same_bytes_again(workspace):
     done = stage(workspace)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
+    assert re.fullmatch(r"training on the CPU \(.+, 1 threads, \w+\): about \d:\d\d:\d\d for 6 steps", lines[0])
     assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
     for word in ("loss", "lr", "frames/s", "left", "val mIoU"):
         assert word in lines[-1]
@@ -75,11 +76,6 @@ def test_labels_with_more_classes_than_the_statistics_are_refused(workspace, mon
     with pytest.raises(UserError, match="train labels have values that are no id of the 6 classes; run `dvc repro pre"):
         train.main()
     assert not (workspace / MODEL).exists()
-
-
-def test_on_the_cpu_the_first_line_says_so_and_how_long_it_takes(workspace):
-    first = stage(workspace).stderr.splitlines()[0]
-    assert re.fullmatch(r"training on the CPU \(.+, 1 threads, \w+\): about \d:\d\d:\d\d for 6 steps", first)
 
 
 def test_help_says_what_is_read_and_written(workspace):
