@@ -108,7 +108,8 @@ def provenance(model: Annotated[Path, typer.Argument(help="A model file, also on
     Reads: the model's metadata, dvc.lock here and in every commit that git
     has, and params.yaml, the code and data/arrays of the workspace.
 
-    Environment: SEGCORE_DEVICE and SEGCORE_THREADS, as train reads them.
+    Environment: SEGCORE_DEVICE, SEGCORE_THREADS and SEGCORE_PROCESSES, as
+    train reads them.
 
     Exit code: 0 if the file is a model of this pipeline, whatever the answers
     are, and also where git cannot be asked; 1 if it is not.
@@ -136,7 +137,8 @@ def predict(
     sound. Pictures in a folder keep their paths below it. Also writes
     predictions.csv, with the share of the pixels of each class, and
     legend.png, with the colours: those in the .onnx, or, for a .safetensors,
-    those of the description in data/sets with its classes.
+    those of the description that `fetch.dataset` names, or of one in
+    data/sets, with its classes.
 
     Pictures and videos that have results in OUT are skipped, unless they are
     newer than their results. Results of a different model or picture are
@@ -176,8 +178,8 @@ def scores(
 def submission() -> None:
     """Pack the predictions of the test frames for the organisers of IDD-Lite (docs/submission.md).
 
-    Reads: data/raw/dataset.json, data/predictions/test and
-    data/arrays/frames.csv.
+    Reads: data/raw/dataset.json, data/predictions/test,
+    data/arrays/frames.csv and data/sets/idd_lite.yaml.
 
     Writes: data/submission.zip.
 

@@ -7,7 +7,6 @@ that a diff shows which fact changed.
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator
 from numbers import Integral
 
@@ -33,17 +32,9 @@ from segcore.files.scores import (
 )
 from segcore.runtime.errors import UserError
 from segcore.runtime.typed import Strict, validate
-from segcore.templates.jinja import render
+from segcore.templates.jinja import escape_markdown, render
 
 WORST = 5  # drives to name
-
-# URLs, which stay as they are, and what Markdown reads as more than text: some signs, an underscore at the edge of a
-# word, and what begins a list or a rule.
-MARKUP = re.compile(
-    r"(?P<url> https?://[^\s<>`*\[\]|\\]+ ) | [\\`*\[\]<>&|~#$] | (?<![^\W_])_ | _(?![^\W_])"
-    r"| ^[-+] | ^(?P<number>\d+)[.)]",
-    re.VERBOSE,
-)
 
 
 class PreprocessValidation(Strict):
@@ -83,12 +74,12 @@ def make_card() -> str:
         "card/model-card.md.jinja",
         cell=cell,
         head=metadata.dump(metadata.describe(name, dataset, held_out, from_weights, scores.miou)),
-        name=plain(name),
-        about=plain(dataset.about),
+        name=escape_markdown(name),
+        about=escape_markdown(dataset.about),
         protocol=None if dataset.protocol == "native" else dataset.protocol,
         sample=dataset.sample,
         held_out=held_out,
-        licence=plain(dataset.terms(from_weights)),
+        licence=escape_markdown(dataset.terms(from_weights)),
         file=MODEL,
         digest=digest,
         record=record,
@@ -146,12 +137,6 @@ def drive_scores(counts: pd.DataFrame) -> list[tuple[str, int, float]]:
     scores = frame_scores(counts, by=("drive",)).sort_values(kind="stable")
     frames = counts.groupby("drive")["frame"].nunique().reindex(scores.index)
     return list(zip(scores.index, frames, scores, strict=True))
-
-
-def plain(text: str) -> str:
-    """Return text on one line, escaped so that Markdown shows it as it is."""
-    line = " ".join(text.split())
-    return MARKUP.sub(lambda found: found["url"] or f"{found['number'] or ''}\\{found[0][-1]}", line)
 
 
 def cell(value: str | float | None) -> str:

@@ -93,6 +93,8 @@ def describe(dataset: Dataset, arrays: Path = ARRAYS) -> str:
     """
     splits, names = read_splits(dataset.colours, arrays), [*dataset.names, "void"]
     height, width = splits[0].images.shape[1:3]
+    train = splits[0].labels
+    assert train is not None
     counts = {
         split.name: count_classes(split.labels, len(dataset.classes)) for split in splits if split.labels is not None
     }
@@ -109,7 +111,7 @@ def describe(dataset: Dataset, arrays: Path = ARRAYS) -> str:
         shared=sorted(drive for drive, count in drives.items() if count > 1),
         classes=class_shares(names, counts),
         legend={**dataset.classes, "void": VOID_COLOUR},
-        heat=heat_maps(dataset.names, load_labelled(LABELLED[0], len(dataset.classes), arrays)[1]),
+        heat=heat_maps(dataset.names, train),
         examples={name: [shot.draw() for shot in evenly(members, SHOWN)] for name, members in shots_of.items()},
         unusual=unusual_mixes(names, shots, np.concatenate(list(counts.values()))),
         nearly_same=NEARLY_SAME,

@@ -16,14 +16,14 @@ from segcore.inference.protocol import Evaluation
 
 
 @dataclass
-class Scored:
+class Counts:
     """The counts of validation frames: of the predictions, of the predictions with flip, and of the confidence."""
 
     plain: Evaluation
     flipped: Evaluation
     calibration: Calibration
 
-    def merge(self, other: "Scored") -> None:
+    def merge(self, other: "Counts") -> None:
         """Add the counts of other frames."""
         self.plain.merge(other.plain)
         self.flipped.merge(other.flipped)
@@ -36,12 +36,12 @@ class Scorer:
     def __init__(self, predictor: Predictor, dataset: Dataset, flip: bool, predictions: Path) -> None:
         self._predictor, self._dataset, self._flip, self._predictions = predictor, dataset, flip, predictions
 
-    def nothing(self) -> Scored:
+    def nothing(self) -> Counts:
         """Return the counts of no frames."""
         plain, flipped = (Evaluation(self._predictor.classes, self._dataset.protocol) for _ in range(2))
-        return Scored(plain, flipped, Calibration())
+        return Counts(plain, flipped, Calibration())
 
-    def score(self, rows: Sequence[Row], images: np.ndarray) -> list[Scored]:
+    def score(self, rows: Sequence[Row], images: np.ndarray) -> list[Counts]:
         """Predict and score a batch of validation frames, each by itself."""
         mirror_images = self._predictor.scores(images, mirrored=True) if self._flip else repeat(None)
         results = []

@@ -21,7 +21,7 @@ from segcore.fetch import formats
 from segcore.files.description import Description
 
 MAX_FILE = 64 << 20  # bytes; a PNG of 16 million pixels that noise fills has 48 MB
-MAX_NAME = 4096  # characters of a path; Linux allows no longer one
+MAX_PATH = 4096  # characters of a path; Linux allows no longer one
 MAX_HEADERS = 4096  # bytes of a tar beside the content of its files, for each member that is allowed
 XZ_MEMORY = 80 << 20  # `xz -9` needs 65 MiB
 
@@ -98,8 +98,8 @@ def read_members(file: IO[bytes], limits: Limits) -> Iterator[Member]:
     for number, entry in enumerate(_entries(file, limits), start=1):
         if number > limits.members:
             raise _hostile(f"more than {limits.members:,} members")
-        if len(entry.name) > MAX_NAME:
-            raise _hostile(f"{entry.name[:80]!r}…: a path of more than {MAX_NAME:,} characters")
+        if len(entry.name) > MAX_PATH:
+            raise _hostile(f"{entry.name[:80]!r}…: a path of more than {MAX_PATH:,} characters")
         if entry.size > MAX_FILE:
             raise _hostile(f"{entry.name!r}: a file of more than {MAX_FILE:,} bytes")
         if entry.data:

@@ -62,7 +62,7 @@ class ExportScores(Strict):
     pixels_changed: float = Field(ge=0, le=1)
     """Share of the pixels, at native size, whose class differs between the two."""
     parameters: int
-    """Numbers that were learnt."""
+    """Number of weights of the network."""
     multiply_adds: int
     """Multiplications and additions for one frame at the network's input size."""
 

@@ -37,9 +37,12 @@ class Predictor:
         state, values = load_weights(path)
         try:
             self.record = validate(values, Record, path)
+        except UserError as error:
+            raise UserError(f"{error}; `dvc repro train` makes {MODEL}") from None
+        try:
             self.network = ERFNet(len(self.record.classes), self.record.params["model"]["encoder_only"])
             self._normalise = Normalise(self.record.mean, self.record.std, device)
-        except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{path}: not written by this pipeline ({error}); `dvc repro train` makes {MODEL}"
             ) from None

@@ -83,8 +83,8 @@ def _answered() -> Iterator[None]:
         raise
     except RuntimeError as error:  # of gloo, NCCL or the store: their classes differ
         raise Unanswered(
-            "a different process of this training has ended or does not answer; the same command goes on from the last "
-            f"checkpoint ({str(error).splitlines()[0]})"
+            f"a different process of this stage has ended or does not answer ({str(error).splitlines()[0]}); run the "
+            "same command again: train goes on from its last checkpoint"
         ) from None
 
 

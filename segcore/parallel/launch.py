@@ -52,8 +52,9 @@ def start(stage: str) -> bool:
         for rank, failure in sorted(failed.items(), key=lambda item: item[1].exitcode == -signal.SIGTERM):
             if failure.exitcode < 0:
                 raise UserError(
-                    f"process {failure.pid}, number {rank} of {count}, was ended by {failure.signal_name()}; the same "
-                    "command goes on from the last checkpoint. If memory ran out, `journalctl -k` says so"
+                    f"process {failure.pid}, number {rank} of {count}, was ended by {failure.signal_name()}; run the "
+                    "same command again: train goes on from its last checkpoint. If memory ran out, `journalctl -k` "
+                    "says so"
                 ) from None
         sys.exit(ended)
     return True

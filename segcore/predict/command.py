@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from io import BytesIO
@@ -91,7 +92,8 @@ class Work:
     def predict_pictures(self, inputs: list[Input]) -> None:
         """Predict pictures. Some threads read and others write while the network computes."""
         ahead = max(thread_count(), BATCH_SIZE)  # few, because each picture may take 100 MB
-        with closing(map_in_order(self._read, inputs, ahead)) as read:
+        # Pillow warns about broken EXIF data. The filter belongs to the process, so no thread may set it.
+        with warnings.catch_warnings(action="ignore"), closing(map_in_order(self._read, inputs, ahead)) as read:
             predicted = self._engine.predict(self._readable(read))
             with closing(map_in_order(self._write, predicted, ahead)) as written:
                 for _ in console.progress(written, len(inputs), "predict pictures"):

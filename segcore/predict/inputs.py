@@ -92,9 +92,11 @@ def _walk(root: Path, out: Path) -> Iterator[Path]:
     results: set[Path] = set()
     for name, folders, files in os.walk(root, onerror=_fail, followlinks=True):
         folder = Path(name)
-        seen.add(folder.resolve())
-        inside = {child: (folder / child).resolve() for child in folders if not child.startswith(".")}
-        folders[:] = [child for child, real in inside.items() if real != out and real not in seen]
+        if (real := folder.resolve()) in seen or real == out:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(child for child in folders if not child.startswith("."))
         results |= {(folder / output).resolve() for output in written_to(folder)}
         shown = [folder / file for file in files if not file.startswith(".")]
         yield from (file for file in shown if file.resolve() not in results)

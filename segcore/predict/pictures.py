@@ -1,6 +1,5 @@
 """Read pictures as people see them, and write what was predicted for them."""
 
-import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +21,7 @@ def read_picture(path: Path) -> Image.Image:
         Unreadable: if Pillow cannot read it, or its brightness has no known scale.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+        with Image.open(path) as picture:
             if max(picture.size) > MAX_SIDE:
                 raise Unreadable(f"more than {MAX_SIDE:,} pixels wide or high, which the JPEG of the overlay cannot be")
             return _eight_bits(ImageOps.exif_transpose(picture), picture.format).convert("RGB")

@@ -30,14 +30,14 @@ def _multiple_of_8(value: int) -> int:
     return value
 
 
-Side = Annotated[int, Field(ge=16, le=4096), AfterValidator(_multiple_of_8)]
+InputSide = Annotated[int, Field(ge=16, le=4096), AfterValidator(_multiple_of_8)]
 
 
 class PreprocessParams(Strict):
     """Section `preprocess`: the network's input size in pixels, and which frames are validated on."""
 
-    height: Side
-    width: Side
+    height: InputSide
+    width: InputSide
     validation: Literal["official", "holdout"]
 
 

@@ -29,7 +29,8 @@ class Statistics:
         """Return the statistics with 6 decimals."""
         level = np.arange(256) / 255
         mean = self._levels @ level / self._levels.sum(axis=1)
-        std = np.sqrt(self._levels @ level**2 / self._levels.sum(axis=1) - mean**2)
+        variance = self._levels @ level**2 / self._levels.sum(axis=1) - mean**2
+        std = np.sqrt(variance.clip(0))  # of a channel with one level, rounding may leave a little below 0
         share = self._classes / self._classes.sum()
         return Stats(
             mean=mean.round(6).tolist(),

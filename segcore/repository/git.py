@@ -3,7 +3,7 @@
 import io
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from segcore.runtime.errors import UserError
 
@@ -19,15 +19,16 @@ class GitError(UserError):
     """
 
 
-def git(*arguments: str, given: str = "") -> bytes:
-    """Return the output of a git command, which gets ``given`` as its input."""
+def git(*arguments: str, given: str = "", accepted: Collection[int] = (0,)) -> bytes:
+    """Return the output of a git command, which gets ``given`` as its input, and ends with an accepted exit code."""
     try:
-        return subprocess.run(["git", *arguments], input=given.encode(), capture_output=True, check=True).stdout
+        done = subprocess.run(["git", *arguments], input=given.encode(), capture_output=True)
     except FileNotFoundError:
         raise GitError("git is not installed") from None
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.decode(errors="replace").split())  # its last lines may be advice
-        raise GitError(f"git says: {reason or f'exit code {error.returncode}'}") from None
+    if done.returncode not in accepted:
+        reason = " ".join(done.stderr.decode(errors="replace").split())  # its last lines may be advice
+        raise GitError(f"git says: {reason or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 def experiment_names() -> dict[str, str]:

@@ -21,7 +21,6 @@ class Commit:
         experiment: the name of the experiment of DVC that this commit is, or empty.
     """
 
-    hash: str
     short: str
     date: str
     subject: str
@@ -61,7 +60,7 @@ def find_history(md5: str) -> History:
     new = {row[0] for row in holding if not found.keys() & set(row[1].split())}
     names, experiments = _names(sorted(new)), experiment_names()
     commits = [
-        Commit(key, short, date, subject, found[key], key in new, names.get(key, ""), experiments.get(key, ""))
+        Commit(short, date, subject, found[key], key in new, names.get(key, ""), experiments.get(key, ""))
         for key, _, short, date, subject in holding
     ]
     return History(commits, found.get("HEAD"), is_shallow())

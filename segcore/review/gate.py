@@ -1,14 +1,13 @@
 """Check whether dvc.lock, and with it the metrics, was made from this code and these parameters."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from dvc.stage import Stage
 
 from segcore.repository.dvc import LOCK
-from segcore.repository.git import find_commit, read_at
+from segcore.repository.git import find_commit, git, read_at
 from segcore.repository.project import find_conflict, open_project
 from segcore.runtime.errors import UserError
 
@@ -31,7 +30,7 @@ def check(workspace: bool) -> str:
         return f"{LOCK} of {where} is up to date{note and f'; {note}'}"
     advice = ADVICE if workspace else "commit what `dvc repro` makes, and the files that it reads"
     if note:
-        advice = f"{note}: to commit it, with metrics/, may be what is missing" if note == DIFFERS else note
+        advice = f"{note}: perhaps you only have to commit it, with metrics/" if note == DIFFERS else note
     raise UserError("\n  ".join([f"{LOCK} of {where} is out of date:", *changes, advice]))
 
 
@@ -109,8 +108,5 @@ def _ignored(names: list[str]) -> set[str]:
     """Return those of the names that git ignores."""
     if not names:
         return set()
-    command = ["git", "check-ignore", "--stdin", "-z"]
-    done = subprocess.run(command, input="\0".join(names), capture_output=True, text=True)
-    if done.returncode > 1:  # 1: none is ignored
-        raise UserError(f"git cannot say which files it ignores: {' '.join(done.stderr.split())}")
-    return set(done.stdout.split("\0"))
+    said = git("check-ignore", "--stdin", "-z", given="\0".join(names), accepted=(0, 1))  # 1: none is ignored
+    return set(said.decode().split("\0"))

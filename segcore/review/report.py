@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import vl_convert
 
-from segcore.card.card import plain
 from segcore.repository.dvc import dvc, explain
 from segcore.repository.git import fetch_files, git
 from segcore.repository.project import open_project
@@ -22,10 +21,10 @@ from segcore.review.gate import ADVICE, find_changes
 from segcore.review.quality import check_recorded, judge
 from segcore.review.results import Result, default_base, load
 from segcore.runtime.errors import UserError
-from segcore.runtime.outputs import new_folder
-from segcore.templates.jinja import data_uri, render
+from segcore.runtime.outputs import new_outputs
+from segcore.templates.jinja import data_uri, escape_markdown, render
 
-OUT = Path("review")
+REPORTS = [Path("review/report.md"), Path("review/report.html")]
 LOWER_IS_BETTER = ("ece", "loss")
 
 Picture = tuple[str, str]  # its name, and its content as a data: URI
@@ -73,7 +72,7 @@ def write(base: str, with_frames: bool, margin: float) -> None:
     values = {
         "title": f"Review: {before.name} → {after.name}",
         "about": (about := _about(before)),
-        "about_md": plain(about),
+        "about_md": escape_markdown(about),
         "answer": answer,
         "not_worse": not_worse,
         "changes": find_changes(),
@@ -90,10 +89,10 @@ def write(base: str, with_frames: bool, margin: float) -> None:
         "headings": [(part.id, part.title) for part in frames],
         "with_frames": with_frames,
     }
-    with new_folder(OUT) as folder:
-        for name in ("report.md", "report.html"):
-            (folder / name).write_text(render(f"review/{name}.jinja", **values), encoding="utf-8")
-    print(f"{OUT}/report.md, {OUT}/report.html")
+    with new_outputs(*REPORTS) as files:
+        for path, file in zip(REPORTS, files, strict=True):
+            file.write_text(render(f"review/{path.name}.jinja", **values), encoding="utf-8")
+    print(*REPORTS, sep=", ")
 
 
 def _about(base: Result) -> str:

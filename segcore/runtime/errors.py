@@ -6,4 +6,4 @@ class UserError(Exception):
 
 
 class Unanswered(UserError):
-    """A different process of the same training has ended, or does not answer."""
+    """A different process of the same stage has ended, or does not answer."""

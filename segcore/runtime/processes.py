@@ -1,4 +1,4 @@
-"""Rank and number of the processes of one training, from torchrun's environment variables.
+"""Rank and number of the processes that share a stage, from torchrun's environment variables.
 
 Without torchrun there is one process.
 """
@@ -15,7 +15,7 @@ PATIENCE = 5.0  # seconds in which torchrun ends the other processes, once one h
 
 
 def wanted() -> int:
-    """Return ``SEGCORE_PROCESSES``, the number of processes to train with on this machine; 1 if it is not set.
+    """Return ``SEGCORE_PROCESSES``, the number of processes to share a stage on this machine; 1 if it is not set.
 
     Raises:
         UserError: if it is set to anything but a whole number of at least 1.
@@ -67,7 +67,7 @@ def is_first() -> bool:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let one process report why a training failed.
+    """Let one process report why a stage failed.
 
     When one fails, the others fail, too: because it is gone, or with the same error.
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 PACKAGES = Path(__file__).resolve().parent.parent
+
+# URLs, which stay as they are, and what Markdown reads as more than text: some signs, an underscore at the edge of a
+# word, and what begins a list or a rule.
+MARKUP = re.compile(
+    r"(?P<url> https?://[^\s<>`*\[\]|\\]+ ) | [\\`*\[\]<>&|~#$] | (?<![^\W_])_ | _(?![^\W_])"
+    r"| ^[-+] | ^(?P<number>\d+)[.)]",
+    re.VERBOSE,
+)
 
 
 def render(template: str, **values: Any) -> str:
@@ -27,6 +36,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def escape_markdown(text: str) -> str:
+    """Return text on one line, escaped so that Markdown shows it as it is."""
+    line = " ".join(text.split())
+    return MARKUP.sub(lambda found: found["url"] or f"{found['number'] or ''}\\{found[0][-1]}", line)
 
 
 def data_uri(content: bytes, kind: str) -> str:

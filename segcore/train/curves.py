@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +65,9 @@ def live_curves(path: Path = CURVES) -> Iterator[Callable[[list[Epoch]], None]]:
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(curves: list[Epoch]) -> None:
-        write_curves(partial, curves)
-        partial.replace(path)
+        with suppress(OSError):  # of a full disk: training goes on without a plot
+            write_curves(partial, curves)
+            partial.replace(path)
 
     try:
         yield write

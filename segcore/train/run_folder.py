@@ -213,7 +213,7 @@ def _locked(folder: Path, patience: float) -> Iterator[None]:
 def _remove_unused(root: Path) -> None:
     for lock in root.glob("*.lock"):
         folder = lock.with_suffix("")
-        with suppress(UserError, OSError):  # locked, of a different user, or already removed
+        with suppress(UserError, OSError, ValueError):  # locked, of a different user, or already removed
             written = max(path.stat().st_mtime for path in (lock, folder) if path.exists())
             if time.time() - written > UNUSED_SECONDS or _has_stored(folder):
                 with _locked(folder, patience=0):

@@ -84,6 +84,11 @@ def test_links_to_folders_are_followed_once():
     Path("in/more").symlink_to(Path("elsewhere").absolute())
     Path("in/loop").symlink_to(Path("in").absolute())
     assert [found.name for found in find("in")] == ["a", "more/b"]
+    Path("in/other").symlink_to("more")
+    Path("in/b").mkdir()
+    make("in/b/c.png")
+    Path("in/z").symlink_to("b")
+    assert [found.name for found in find("in")] == ["a", "b/c", "more/b"]
 
 
 def test_a_picture_and_a_video_of_one_name_have_different_outputs():

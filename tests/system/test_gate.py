@@ -117,7 +117,7 @@ def test_an_uncommitted_dvc_lock_is_not_enough(workspace, tmp_path):
     assert passes(workspace, "--workspace")
     said = gate(workspace)
     assert differences(said) == ["evaluate: params.yaml evaluate modified"]
-    assert "dvc.lock here differs from HEAD's: to commit it, with metrics/, may be what is missing" in said
+    assert "dvc.lock here differs from HEAD's: perhaps you only have to commit it, with metrics/" in said
     assert differences(gate(workspace.clone(tmp_path / "clone"))) == ["evaluate: params.yaml evaluate modified"]
     workspace.commit("results")
     assert passes(workspace)

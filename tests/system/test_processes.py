@@ -90,7 +90,7 @@ def test_a_killed_process(root, undisturbed, rank):
     run.workers[rank].kill()
     code, lines = run.end()
     assert code == 1
-    assert f"number {rank} of 2, was ended by SIGKILL; the same command goes on" in lines[-1]
+    assert f"number {rank} of 2, was ended by SIGKILL; run the same command again" in lines[-1]
     assert sum(line.startswith("error: ") for line in lines) == 1
     if rank == 1:
         goes_on(root, undisturbed)
@@ -131,7 +131,7 @@ def test_a_process_that_does_not_answer(root):
     code, [line] = run.end()
     assert time.monotonic() - started < 60
     assert code == 1
-    assert "a different process of this training has ended or does not answer" in line
+    assert "a different process of this stage has ended or does not answer" in line
 
 
 def test_a_loss_that_is_not_finite(root):

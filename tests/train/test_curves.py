@@ -44,6 +44,14 @@ def test_live_curves_are_removed_after_an_error(path):
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_full_disk_does_not_stop_the_training(path):
+    with live_curves(path) as rewrite:
+        rewrite(CURVES[:1])
+        path.with_name(f".{path.name}.live").symlink_to("/dev/full")
+        rewrite(CURVES)
+        assert len(path.read_text().splitlines()) == 2
+
+
 def test_without_dvc_nothing_is_written_during_training(path, monkeypatch):
     monkeypatch.delenv("DVC_STAGE")
     with live_curves(path) as rewrite:

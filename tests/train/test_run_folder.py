@@ -226,6 +226,12 @@ def has_open(process: subprocess.Popen, path: Path) -> bool:
         return False
 
 
+def test_a_lock_that_vanishes_is_passed_over(root):
+    (root / "gone.lock").symlink_to("nowhere")
+    with hold(root):
+        pass
+
+
 @pytest.mark.slow
 def test_those_not_written_for_a_week_are_removed_unless_a_process_holds_them(root):
     old, new = complete(root, "old"), complete(root, "new")
