@@ -84,7 +84,7 @@ def passed_over(others: Counter[str]) -> str:
 
 
 def _walk(root: Path, out: Path) -> Iterator[Path]:
-    """Yield the files below ``root``. Links to folders are followed, and each folder is visited once.
+    """Yield the files below ``root``. Links to folders are followed, and each folder is visited once, links last.
 
     Hidden files, ``out`` and the results of earlier runs are left out.
     """
@@ -96,10 +96,11 @@ def _walk(root: Path, out: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(child for child in folders if not child.startswith("."))
+        shown = [child for child in folders if not child.startswith(".")]
+        folders[:] = sorted(shown, key=lambda child: ((folder / child).is_symlink(), child))
         results |= {(folder / output).resolve() for output in written_to(folder)}
-        shown = [folder / file for file in files if not file.startswith(".")]
-        yield from (file for file in shown if file.resolve() not in results)
+        found = [folder / file for file in files if not file.startswith(".")]
+        yield from (file for file in found if file.resolve() not in results)
 
 
 def _fail(error: OSError) -> NoReturn:

@@ -27,7 +27,8 @@ def report(model: Path) -> None:
     print_field("md5", md5)
 
     print("\nWhat made it")
-    for name, value in flatten(record | {"init": record.get("init") or "none: random weights"}).items():
+    shown = record | {"init": "none: random weights"} if record.get("init", "") is None else record
+    for name, value in flatten(shown).items():
         print_field(name.removeprefix("params."), value)
 
     print(f"\nCommits that brought it into dvc.lock, as {MODEL}")

@@ -13,7 +13,7 @@ import numpy as np
 import vl_convert
 
 from segcore.repository.dvc import dvc, explain
-from segcore.repository.git import fetch_files, git
+from segcore.repository.git import GitError, fetch_files, git
 from segcore.repository.project import open_project
 from segcore.review.comparison import Line, Table, compare
 from segcore.review.frames import draw_frames
@@ -63,6 +63,8 @@ def write(base: str, with_frames: bool, margin: float) -> None:
         check_recorded(before)
         comparison = compare(before, after)
         not_worse, answer = judge(comparison, margin)
+    except GitError:
+        raise
     except UserError as error:  # the report is also written after a change of the data
         reason = str(error)
         not_worse, answer = False, f"Not compared: {reason}"
@@ -166,8 +168,9 @@ def draw_plot(plot: dict[str, Any], name: str) -> Picture:
         ValueError: if it is no Vega-Lite.
     """
     svg = vl_convert.vegalite_to_svg(plot, config={"background": "transparent"})  # for a dark page
-    title = plot.get("title", name)
-    return title["text"] if isinstance(title, dict) else title, data_uri(svg.encode(), "svg+xml")
+    title = plot.get("title")
+    title = title.get("text") if isinstance(title, dict) else title
+    return title if isinstance(title, str) and title else name, data_uri(svg.encode(), "svg+xml")
 
 
 def draw_intervals(lines: list[Line]) -> tuple[float, list[Bar]]:

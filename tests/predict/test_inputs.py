@@ -87,7 +87,7 @@ def test_links_to_folders_are_followed_once():
     Path("in/other").symlink_to("more")
     Path("in/b").mkdir()
     make("in/b/c.png")
-    Path("in/z").symlink_to("b")
+    Path("in/alias").symlink_to("b")
     assert [found.name for found in find("in")] == ["a", "b/c", "more/b"]
 
 

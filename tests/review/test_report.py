@@ -7,7 +7,7 @@ import pytest
 
 from segcore.review import report
 from segcore.review.comparison import Line, compare
-from segcore.review.frames import draw_frames
+from segcore.review.frames import draw_frames, most_changed
 from segcore.review.results import load
 from segcore.runtime.errors import UserError
 from tests.support.idd_lite import save_dataset
@@ -52,6 +52,21 @@ def test_frames_are_not_drawn_in_the_colours_of_other_classes(own_git):
     assert changed.pictures == worst.pictures == []
     said = "No more frames can be read: data/raw/dataset.json and metrics/frames.csv have different classes."
     assert changed.note == worst.note == said
+
+
+@pytest.mark.parametrize("title", [None, {}, {"anchor": "start"}, {"text": "loss"}, "loss", {"text": ["a", "b"]}])
+def test_a_plot_has_its_title_or_its_name(title):
+    name, uri = report.draw_plot({"mark": "point", "title": title}, "curves")
+    assert name == ("loss" if "loss" in str(title) else "curves")
+    assert uri.startswith("data:image/svg+xml;base64,")
+
+
+def test_captions_name_the_class_that_changed_most(own_git):
+    init()
+    write([50, 10, 20, 30, 40, 70, 65])
+    assert most_changed(compare(load("HEAD"), load("")))["0", "000000"] == "far 0.600 → 0.700"
+    write(HITS)
+    assert most_changed(compare(load("HEAD"), load(""))) == {}
 
 
 def test_the_report_goes_on_without_plots(monkeypatch):

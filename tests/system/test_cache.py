@@ -66,24 +66,23 @@ def test_links_to_the_cache(workspace, tmp_path, kind):
     workspace.dvc("checkout")
     assert workspace.status() == set()
     assert workspace.outputs() == first
-    for stage in STAGES:
-        workspace.run("python", "-m", f"stages.{stage}")
-    assert workspace.outputs() == first
     workspace.dvc("repro", "--force", "--single-item", "preprocess")
     assert workspace.outputs() == first
+    workspace.set_parameter("preprocess.height", 32)  # so that what is written differs from what is in the cache
+    for stage in STAGES:
+        workspace.run("python", "-m", f"stages.{stage}")
     assert damaged(cache) == []
 
 
 def test_several_kinds_of_links(workspace, tmp_path):
-    """DVC takes the first that the file system has."""
+    """DVC takes the first that the file system has: a reflink, or else a hard link."""
     cache = tmp_path / "cache"
     use_cache(workspace, "reflink,hardlink,copy", cache)
     workspace.set_parameter("preprocess.height", 24)
     workspace.dvc("repro", "preprocess")
-    first = workspace.outputs()
+    workspace.set_parameter("preprocess.height", 32)
     for stage in STAGES[:2]:
         workspace.run("python", "-m", f"stages.{stage}")
-    assert workspace.outputs() == first
     assert damaged(cache) == []
 
 

@@ -126,10 +126,8 @@ def test_a_process_that_does_not_answer(root):
     run = Run(root)
     started = time.monotonic()
     run.workers[1].suspend()
-    psutil.wait_procs([run.workers[0]], timeout=60)
-    run.workers[1].kill()  # torchrun would do so 30 seconds later
     code, [line] = run.end()
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 90  # a minute where nothing else runs
     assert code == 1
     assert "a different process of this stage has ended or does not answer" in line
 
