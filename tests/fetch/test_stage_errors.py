@@ -226,6 +226,6 @@ def test_names_of_a_different_data_set_in_folders_that_fit(expect_error, tmp_pat
 
 def test_a_problem_of_many_files_takes_one_line(expect_error, tmp_path):
     lonely = {f"gtFine/train/a/{number:06}_label.png": tiny.png(tiny.ids()) for number in range(100, 125)}
-    line = "  25 of 29 labels have no frame; the first: idd20k_lite/gtFine/train/a/000100_label.png\n"
+    line = "  25 of 29 labels have no frame; the first: idd20k_lite/gtFine/train/a/000100_label.png"
     said = expect_error("25 problems in the data set", line, source=archived(tmp_path, lonely))
     assert len(said.splitlines()) == 2

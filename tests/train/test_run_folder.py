@@ -227,6 +227,7 @@ def has_open(process: subprocess.Popen, path: Path) -> bool:
 
 
 def test_a_lock_that_vanishes_is_passed_over(root):
+    root.mkdir()
     (root / "gone.lock").symlink_to("nowhere")
     with hold(root):
         pass
