@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +176,11 @@ class Workspace:
         section, leaf = name.split(".")
         assert leaf in parameters[section]
         parameters[section][leaf] = value
-        (self.root / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+        path = self.root / "params.yaml"
+        path.write_text(yaml.safe_dump(parameters, sort_keys=False))
+        # Without a time in the future, git may miss a change within the second of a commit that keeps the size: DVC
+        # writes git's index, too, and then git trusts the times.
+        os.utime(path, (later := time.time() + 3600, later))
 
     def set_sample(self, train: int = 6, val: int = 2, test: int = 2) -> None:
         """Make data/sample.tar.gz an archive of so many frames of the built-in sample."""
