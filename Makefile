@@ -91,7 +91,7 @@ watch: install  ## show how far experiments in the queue or with --temp are, and
 	done; \
 	[[ $$running == yes ]] || { echo 'no experiment is running in the queue or with --temp' >&2; exit 1; }
 
-check: install  ## lint and the fast tests, in a minute
+check: install  ## lint and the fast tests, in 90 seconds
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint fast
 
 fast: install
