@@ -167,7 +167,9 @@ def draw_plot(plot: dict[str, Any], name: str) -> Picture:
     Raises:
         ValueError: if it is no Vega-Lite.
     """
-    svg = vl_convert.vegalite_to_svg(plot, config={"background": "transparent"})  # for a dark page
+    # For a dark page, and for a reader whose letters are wider than those here.
+    config = {"background": "transparent", "padding": {"left": 5, "top": 5, "right": 25, "bottom": 5}}
+    svg = vl_convert.vegalite_to_svg(plot, config=config)
     title = plot.get("title")
     title = title.get("text") if isinstance(title, dict) else title
     return title if isinstance(title, str) and title else name, data_uri(svg.encode(), "svg+xml")
