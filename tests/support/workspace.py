@@ -19,8 +19,8 @@ import yaml
 from dvc.repo import Repo
 
 from tests.support import tiny
+from tests.support.running import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = (
     ".dvc",
     ".dvcignore",
@@ -123,6 +123,10 @@ class Workspace:
             said = stdout.read()
             assert done.returncode == 0, f"{command}\n{said}\n{stderr.read()}"
         return said
+
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail."""
+        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=300)
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)

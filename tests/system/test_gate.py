@@ -268,8 +268,7 @@ def conflicted(finished, tmp_path_factory) -> Workspace:
         workspace.set_parameter(parameter, value)
         workspace.repro()
         workspace.commit(branch)
-    merge = subprocess.run(("git", "merge", "theirs"), cwd=workspace.root, env=workspace.environment)
-    assert merge.returncode == 1
+    assert workspace.attempt("git", "merge", "theirs").returncode == 1
     assert {"dvc.lock", "metrics/evaluate.json"} <= {*workspace.git("diff", "--name-only", "--diff-filter=U").split()}
     return workspace
 
@@ -335,5 +334,4 @@ def test_it_fails_if_the_result_may_be_worse(workspace):
 
 def command(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m segcore gate`."""
-    whole = ("python", "-m", "segcore", "gate", *arguments)
-    return subprocess.run(whole, cwd=workspace.root, env=workspace.environment, capture_output=True, text=True)
+    return workspace.attempt("python", "-m", "segcore", "gate", *arguments)

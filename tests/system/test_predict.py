@@ -1,6 +1,5 @@
 """`python -m segcore predict` with the model of a pipeline that DVC ran."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,6 @@ def test_the_model_of_a_branch_comes_from_the_remote(workspace, evaluated, tmp_p
 def test_a_model_that_is_nowhere(finished, tmp_path, rev, message):
     clone = finished.clone(tmp_path / "clone" / "workspace")
     finished.give("data/native", clone)
-    command = ["python", "-m", "segcore", "predict", FRAMES, "--out", "out", "--rev", rev]
-    done = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, text=True)
+    done = clone.attempt("python", "-m", "segcore", "predict", FRAMES, "--out", "out", "--rev", rev)
     assert_fails(done, message)
     assert not (clone.root / "out").exists()

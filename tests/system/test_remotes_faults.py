@@ -62,17 +62,6 @@ def clone(data: Workspace, server: Server, folder: Path) -> Workspace:
     return clone
 
 
-def run(workspace: Workspace, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["dvc", *command],
-        cwd=workspace.root,
-        env=workspace.environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-
-
 def error_of(done: subprocess.CompletedProcess[str]) -> str:
     """Return what a command said that has to fail with a message."""
     assert done.returncode != 0
@@ -122,11 +111,11 @@ def is_whole(workspace: Workspace, data: Workspace) -> bool:
 def test_a_server_that_is_not_running(kind, server, data, tmp_path):
     colleague = clone(data, server, tmp_path / "colleague")
     server.kill()
-    assert NOT_RUNNING[kind] in error_of(run(data, "push"))
+    assert NOT_RUNNING[kind] in error_of(data.attempt("dvc", "push"))
     server.start()
     data.dvc("push")
     server.kill()
-    assert NOT_RUNNING[kind] in error_of(run(colleague, "pull"))
+    assert NOT_RUNNING[kind] in error_of(colleague.attempt("dvc", "pull"))
     server.start()
     colleague.dvc("pull")
     assert is_whole(colleague, data)
@@ -138,7 +127,7 @@ def test_a_wrong_key(kind, server, data, tmp_path):
     right, server.options[KEY[kind]] = server.options[KEY[kind]], wrong
     for workspace, command in ((data, "push"), (colleague, "pull")):
         add_remote(workspace, server)
-        assert REFUSED[kind] in error_of(run(workspace, command))
+        assert REFUSED[kind] in error_of(workspace.attempt("dvc", command))
     assert server.files() == []
     server.options[KEY[kind]] = right
     for workspace, command in ((data, "push"), (colleague, "pull")):
@@ -172,7 +161,7 @@ def assert_found_by_verify(server: Server, data: Workspace, tmp_path: Path, brok
     trusting.dvc("pull")
     assert not is_whole(trusting, data)
     careful.dvc("remote", "modify", "--local", "team", "verify", "true")
-    assert "big" in error_of(run(careful, "pull"))
+    assert "big" in error_of(careful.attempt("dvc", "pull"))
     assert not (careful.root / "big").exists()
     broken[0].unlink()
     server.kill()  # it remembers what was in the folder
@@ -206,7 +195,7 @@ def disk(tmp_path) -> Iterator[Path]:
 def test_a_full_disk_of_the_server(kind, disk, data, tmp_path):
     with SERVERS[kind](disk / "server") as server:
         add_remote(data, server)
-        assert "failed to push data to the cloud" in error_of(run(data, "push"))
+        assert "failed to push data to the cloud" in error_of(data.attempt("dvc", "push"))
         (disk / "filler").unlink()
         data.dvc("push")
         assert damaged(server.folder) == []
@@ -219,7 +208,7 @@ def test_a_full_disk_of_the_client(server, disk, data, tmp_path):
     data.dvc("push")
     colleague = clone(data, server, tmp_path / "colleague")
     colleague.dvc("config", "--local", "cache.dir", str(disk / "cache"))
-    assert "No space left on device" in error_of(run(colleague, "pull"))
+    assert "No space left on device" in error_of(colleague.attempt("dvc", "pull"))
     (disk / "filler").unlink()
     colleague.dvc("pull")
     assert is_whole(colleague, data)

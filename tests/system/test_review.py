@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import subprocess
 
 import pytest
 from PIL import Image
@@ -198,8 +197,7 @@ def test_a_remote_that_cannot_be_used_is_no_reason_to_fail(clone, url):
 
 def test_a_configuration_that_dvc_cannot_read_is_an_error(clone):
     clone.append(".dvc/config", "[\n")
-    command = ("python", "-m", "segcore", "review", "HEAD")
-    done = subprocess.run(command, cwd=clone.root, env=clone.environment, capture_output=True, text=True)
+    done = clone.attempt("python", "-m", "segcore", "review", "HEAD")
     assert_fails(done, "error: DVC says: config file error: ")
     assert not (clone.root / "review").exists()
 

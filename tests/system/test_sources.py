@@ -1,7 +1,5 @@
 """Sources of data: unpacked below data/, where git must not add them, and at paths that Hydra takes only in quotes."""
 
-import subprocess
-
 import pytest
 
 from tests.support import tiny
@@ -66,8 +64,7 @@ def test_only_an_absolute_path_is_found_from_a_temporary_folder(unpacked, source
     """Unless DVC has the data. If a relative path works one day, docs/experiments.md need not say so."""
     tiny.write_zip(unpacked.root.parent / "idd.zip", tiny.scenes(4, 2, 1))
     command = ["dvc", "exp", "run", "--temp", "--single-item", "fetch", "--set-param"]
-    asked = [*command, f"fetch.source={source}"]
-    done = subprocess.run(asked, cwd=unpacked.root, env=unpacked.environment, capture_output=True, text=True)
+    done = unpacked.attempt(*command, f"fetch.source={source}")
     assert done.returncode != 0
     assert "failed to reproduce 'fetch': [Errno 2] No such file or directory: '" in done.stderr
     unpacked.run(*command, f"fetch.source={(unpacked.root / source).resolve()}")
