@@ -80,7 +80,8 @@ def gate(
     """Fail if a stage of HEAD would run again: then the metrics were not made from this code and these parameters.
 
     With --not-worse, fail also if mIoU may be lower than in BASE: if the 95 %
-    interval of its change goes below minus the margin, or is all below zero.
+    interval of its change goes below minus the margin, or is all below zero
+    and the loss larger than seed noise.
     The default BASE is the commit where this branch left main; on main, the
     one before HEAD, or, with --workspace, HEAD if the workspace has different
     counts. As in compare, means over seeds are compared if both have several.
