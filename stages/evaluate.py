@@ -32,9 +32,9 @@ def main() -> None:
     torchrun, and the processes take the batches in turn.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device; if unset, a free
-    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads; if unset,
-    all cores, or the CPU quota of the container; SEGCORE_PROCESSES=N,
-    processes; if unset, 1.
+    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads of
+    each process; if unset, its share of the cores, or of the CPU quota of the
+    container; SEGCORE_PROCESSES=N, processes; if unset, 1.
     """
     if launch.start("stages.evaluate"):
         return

@@ -40,9 +40,9 @@ def main() -> None:
     start it: docs/cluster.md.
 
     Environment: SEGCORE_DEVICE=cpu|cuda|cuda:N, the device; if unset, a free
-    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads; if unset,
-    all cores, or the CPU quota of the container; SEGCORE_PROCESSES=N,
-    processes; if unset, 1;
+    GPU, or, without GPUs, the CPU; SEGCORE_THREADS=N, CPU threads of
+    each process; if unset, its share of the cores, or of the CPU quota of the
+    container; SEGCORE_PROCESSES=N, processes; if unset, 1;
     SEGCORE_CHECKPOINT_SECONDS=N, time between checkpoints; if unset 10, or
     longer, so that they take at most 1 % of the time.
     """
@@ -75,7 +75,7 @@ def main() -> None:
                 make_outputs(run, record, inputs, arrived, seconds)
             else:
                 follow(run, arrived)
-            arrived.clear()  # ignore signals that came after the last step: the model is complete
+            arrived.clear()  # ignore signals that came after the last epoch: the model is complete
         group.leave()
 
 
@@ -170,7 +170,7 @@ def follow(run: "Training", arrived: list[Signals]) -> None:
         arrived: the deferred stop signals.
 
     Raises:
-        Stopped: if a signal asked any of the processes to stop.
+        Stopped: if a signal asked any of the processes to stop, or a parent has ended.
     """
     from segcore.parallel import group
 

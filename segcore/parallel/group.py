@@ -47,7 +47,8 @@ def join(device: torch.device, answer: timedelta = ANSWER) -> None:
             _wait_for(range(count))
             dist.init_process_group("gloo", store=_store, rank=rank, world_size=count, timeout=answer)
             if device.type == "cuda":
-                # NCCL's timeout ends the process without a message. It is long, so that gloo's comes first.
+                # NCCL's timeout ends the process without a message. It is long, so that gloo's, which there is at each
+                # step, comes first unless the CPU waits for the GPU.
                 _on_gpus = dist.new_group(backend="nccl", timeout=READY)
 
 
@@ -109,7 +110,7 @@ def in_turn(function: Callable[..., Iterable[A]], items: Sequence[tuple]) -> Ite
     The processes take the items in turn, and stop together.
 
     Raises:
-        Stopped: if a signal has asked any of them to stop, or a parent has ended.
+        Stopped: if a signal has asked any of them to stop, or, of several processes, a parent has ended.
     """
     count = processes.count()
     if count == 1:

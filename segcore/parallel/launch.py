@@ -15,13 +15,13 @@ def start(stage: str) -> bool:
     """Run ``python -m STAGE`` in ``SEGCORE_PROCESSES`` processes on this machine, until all of them are done.
 
     Return whether they have done the work: false if one process is enough, and in the processes themselves. If one of
-    them fails, torchrun stops the others. Signals to this process are passed on to them. If this process was started by
-    DVC, and DVC ends, all of them stop.
+    them fails, torchrun stops the others. Signals to this process are passed on to them. If the process that
+    started this one ends, as DVC may, all of them stop.
 
     Raises:
         UserError: if a process was killed, or there are fewer GPUs than processes.
         SystemExit: if a process has failed, and has said why.
-        Stopped: on a signal.
+        Stopped: on a signal to this process, or to one of them.
     """
     count = processes.wanted()
     if count == 1 or processes.is_worker():
@@ -41,13 +41,13 @@ def start(stage: str) -> bool:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         torchrun.run(torchrun.parse_args([*options, "-m", stage]))
-    except SignalException as stopped:
-        raise signals.Stopped(stopped.sigval) from None
+    except SignalException as error:
+        raise signals.Stopped(error.sigval) from None
     except ChildFailedError as error:
         failed = {rank: failure for rank, failure in error.failures.items() if failure.exitcode != processes.ENDED}
         codes = {failure.exitcode for failure in failed.values()}
-        ended = 128 + signal.SIGTERM  # also of those that torchrun has stopped
-        if said_why := [code for code in codes if code > 0 and code != ended]:
+        stopped = {128 + number for number in signals.STOP_SIGNALS}  # by SIGTERM also those that torchrun has stopped
+        if said_why := [code for code in codes - stopped if code > 0]:
             sys.exit(max(said_why))
         for rank, failure in sorted(failed.items(), key=lambda item: item[1].exitcode == -signal.SIGTERM):
             if failure.exitcode < 0:
@@ -56,7 +56,7 @@ def start(stage: str) -> bool:
                     "same command again: train goes on from its last checkpoint. If memory ran out, `journalctl -k` "
                     "says so"
                 ) from None
-        sys.exit(ended)
+        raise signals.Stopped(min(codes, default=128 + signal.SIGTERM) - 128) from None
     return True
 
 

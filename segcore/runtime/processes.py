@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from segcore.runtime.errors import Unanswered, UserError
 
-ENDED = 3  # exit code of a process that torchrun has ended because a different one failed
+ENDED = 3  # exit code of a process that torchrun has ended, while it waited to report an error
 PATIENCE = 5.0  # seconds in which torchrun ends the other processes, once one has failed
 
 
@@ -61,7 +61,7 @@ def local_rank() -> int:
 
 
 def is_first() -> bool:
-    """Return whether this is the process that writes files and speaks to the user."""
+    """Return whether this is the process that puts outputs in place and speaks to the user."""
     return rank() == 0
 
 

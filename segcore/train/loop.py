@@ -1,9 +1,9 @@
 """The training loop.
 
-Every random choice is a function of (seed, step): the order of the frames, what augmentation draws, what dropout
-drops; whether a frame is mirrored, of (seed, epoch, frame). With deterministic kernels the result is a function of
-parameters, data and code on one kind of hardware, and a run that goes on from the state after any step ends with the
-same weights as one that was never stopped.
+Every random choice is a function of (seed, step): what augmentation draws, what dropout drops; the order of the frames
+of (seed, epoch); whether a frame is mirrored, of (seed, epoch, frame). With deterministic kernels the result is a
+function of parameters, data and code on one kind of hardware, and a run that goes on from the state after any step ends
+with the same weights as one that was never stopped.
 
 Several processes may share each batch, by :mod:`segcore.parallel.group`. Each draws the random numbers of the whole
 batch, computes its part of the frames, and takes the same step, because sums are exchanged.
@@ -173,7 +173,7 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             scores = self.model(images)
         total, weight = cross_entropy(scores, labels, self.weights)
-        weight = group.add(weight).clamp_min(TINY)
+        weight = group.add(weight).clamp_min(TINY)  # over all processes
         loss = total / weight  # of several processes, the part of the mean that comes from the frames of this one
         self.model.zero_grad()
         loss.backward()
@@ -217,7 +217,7 @@ class Training:
         total = torch.zeros(classes, classes, dtype=torch.int64, device=self.device)
         batches = torch.arange(len(self.data.val)).split(VALIDATION_BATCH)
         for frames in group.rounds(batches, self.data.val.batches):
-            if frames is not None:
+            if frames is not None:  # None if no batch is left for this process
                 total += self._confusion(*frames)
             yield Validated()
         group.add(total)

@@ -112,7 +112,8 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(root):
     run.workers[1].terminate()
     code, lines = run.end()
     assert code == 128 + signal.SIGTERM
-    assert any(line.endswith("saved, and the same command goes on from here") for line in lines)
+    assert lines[-2].endswith("saved, and the same command goes on from here")
+    assert lines[-1] == "stopped by SIGTERM: no output is left half-written"
 
 
 def test_torchrun_is_killed(root):
